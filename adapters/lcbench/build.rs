@@ -1,0 +1,16 @@
+//! Makes the binaries find libtorch where they were built (LD_LIBRARY_PATH still wins).
+
+use std::{env, fs, path::PathBuf};
+
+const LIBTORCH: &str = "2.11.0";
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    let lib = PathBuf::from(env::var_os("DEP_TCH_LIBTORCH_LIB").expect("torch-sys says where libtorch lies"));
+    let version = lib.with_file_name("version.py");
+    let text = fs::read_to_string(&version).unwrap_or_default();
+    if !text.contains(LIBTORCH) {
+        panic!("{} is not libtorch {LIBTORCH}: run scripts/deps.sh, or set LIBTORCH to a torch {LIBTORCH} folder", version.display());
+    }
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
+}

@@ -1,0 +1,1 @@
+//! lcbench: see README.
