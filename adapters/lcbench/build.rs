@@ -10,7 +10,10 @@ fn main() {
     let version = lib.with_file_name("version.py");
     let text = fs::read_to_string(&version).unwrap_or_default();
     if !text.contains(LIBTORCH) {
-        panic!("{} is not libtorch {LIBTORCH}: run scripts/deps.sh, or set LIBTORCH to a torch {LIBTORCH} folder", version.display());
+        panic!(
+            "{} is not libtorch {LIBTORCH}: run scripts/deps.sh, or set LIBTORCH to a torch {LIBTORCH} folder",
+            version.display()
+        );
     }
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
 }

@@ -1,0 +1,196 @@
+//! What a recording says: energy, time and work per phase, with its method and its doubt.
+//!
+//! Laws that hold by construction (and are tested): a phase includes the phases inside it; phases at the top and
+//! `unattributed` add up to `total`, for time and for energy, per device and in all.
+
+use super::device::{Device, SensorTiming};
+use super::span::Metric;
+use super::time::Timestamp;
+use super::units::{Joules, Seconds, Watts};
+
+/// How an energy was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// Differences of the device's energy counter.
+    Counter,
+    /// Integral of the power readings.
+    Integral,
+    /// Joint regression of all readings on the overlap of sensor window and phases.
+    Regression,
+    /// No sensor: utilization times an assumed power.
+    Estimate,
+    /// Nothing to compute from.
+    None,
+}
+
+impl Method {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Integral => "integral",
+            Self::Regression => "regression",
+            Self::Estimate => "estimate",
+            Self::None => "none",
+        }
+    }
+}
+
+/// How far a figure can be trusted (half-width of its 95 % interval against its value).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Grade {
+    /// Under 2 %.
+    A,
+    /// Under 10 %.
+    B,
+    /// Under 30 %.
+    C,
+    /// The sensor cannot tell: an upper bound stands in its place.
+    Unresolved,
+}
+
+impl Grade {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::A => "A",
+            Self::B => "B",
+            Self::C => "C",
+            Self::Unresolved => "unresolved",
+        }
+    }
+}
+
+/// An energy with its doubt.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EnergyEstimate {
+    /// `None` where it is unknown or unresolved.
+    pub joules: Option<Joules>,
+    /// Half-width of the 95 % interval from noise, timing and edges.
+    pub u95: Option<Joules>,
+    /// Half-width of the 95 % interval of the sensor's own tolerance, common to all phases of a device.
+    pub u95_scale: Option<Joules>,
+    pub method: Method,
+    pub grade: Grade,
+    /// Where unresolved: no more than this, at 95 %.
+    pub upper_bound: Option<Joules>,
+}
+
+impl EnergyEstimate {
+    /// Nothing is known.
+    pub const UNKNOWN: Self = Self {
+        joules: None,
+        u95: None,
+        u95_scale: None,
+        method: Method::None,
+        grade: Grade::Unresolved,
+        upper_bound: None,
+    };
+}
+
+/// The run as a whole.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunSummary {
+    pub command: Vec<String>,
+    /// Nanoseconds since 1970.
+    pub started_realtime_ns: i64,
+    /// The origin of all `t_s`.
+    pub started: Timestamp,
+    pub wall: Seconds,
+    pub exit_code: Option<i32>,
+    pub complete: bool,
+    pub hosts: Vec<String>,
+    /// The simulated profile, if nothing here was measured.
+    pub simulated: Option<String>,
+}
+
+/// One device over the whole run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeviceAnalysis {
+    pub device: Device,
+    /// As found in the data, or the belief where the data do not tell.
+    pub timing: SensorTiming,
+    pub energy: EnergyEstimate,
+    pub mean_power: Option<Watts>,
+    pub max_power: Option<Watts>,
+    pub mean_utilization_pct: Option<f64>,
+    pub mean_memory_bytes: Option<f64>,
+    pub max_memory_bytes: Option<u64>,
+    /// Whether it is part of the sums (false where another recorded device contains it).
+    pub in_total: bool,
+}
+
+/// One device's share of a phase.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeviceEnergy {
+    pub id: String,
+    pub energy: EnergyEstimate,
+}
+
+/// One phase, everything inside it included.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PhaseAnalysis {
+    pub path: String,
+    pub name: String,
+    pub depth: usize,
+    /// Executions per rank (the most of any rank).
+    pub count: u64,
+    /// Union over ranks.
+    pub wall: Seconds,
+    pub energy: EnergyEstimate,
+    pub mean_power: Option<Watts>,
+    pub samples: Option<u64>,
+    pub tokens: Option<u64>,
+    pub samples_per_s: Option<f64>,
+    /// Samples per joule.
+    pub samples_per_s_per_w: Option<f64>,
+    pub mean_utilization_pct: Option<f64>,
+    pub mean_memory_bytes: Option<f64>,
+    pub devices: Vec<DeviceEnergy>,
+}
+
+/// Time and energy outside every phase.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unattributed {
+    pub wall: Seconds,
+    pub energy: EnergyEstimate,
+    pub devices: Vec<DeviceEnergy>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckStatus {
+    Pass,
+    Warn,
+    Fail,
+}
+
+impl CheckStatus {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+/// A test the recording was put to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Check {
+    pub name: String,
+    pub status: CheckStatus,
+    /// A sentence a user understands.
+    pub detail: String,
+}
+
+/// Everything a report shows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Analysis {
+    pub run: RunSummary,
+    pub total: EnergyEstimate,
+    pub devices: Vec<DeviceAnalysis>,
+    /// Preorder of the phase tree.
+    pub phases: Vec<PhaseAnalysis>,
+    pub unattributed: Unattributed,
+    pub metrics: Vec<Metric>,
+    pub checks: Vec<Check>,
+    pub warnings: Vec<String>,
+}
