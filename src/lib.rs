@@ -19,8 +19,8 @@ pub mod report;
 
 pub mod supervisor;
 
+pub mod cli;
+
 pub mod plan;
 
 pub mod commands;
-
-pub mod cli;
