@@ -2,4 +2,5 @@
 //!
 //! Never writes a file and never integrates anything.
 
+pub mod clock;
 pub mod interface;
