@@ -1,1 +1,189 @@
-//! cli.
+//! The command line as it was typed. Defaults that depend on the machine, and everything that can be wrong, are `plan`'s.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXIT_STATUS: &str = "\
+Exit status: the command's own; 128+N where signal N ended it; 127 not found; 126 not executable;
+125 powerprof itself failed before the command ran (or a sensor did, under --strict); 2 wrong usage;
+1 a recording could not be read, or a --fail-if condition held.
+
+Examples:
+  powerprof -- python train.py
+  powerprof --interval 5ms --gpus 0,1 -o run.h5 -- torchrun --nproc-per-node 2 train.py
+  powerprof report run.h5 --format json
+  powerprof --simulate a100 -- sh examples/shell.sh        (no GPU needed; every output says SIMULATED)";
+
+/// What a training run costs in energy, phase by phase, with an error bar.
+#[derive(Debug, Parser)]
+#[command(name = "powerprof", version, after_help = EXIT_STATUS, max_term_width = 100)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(
+    override_usage = "powerprof [OPTIONS] -- COMMAND [ARGS]...\n       powerprof <report|compare|plot|export|import|recover|doctor> ..."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    #[command(flatten)]
+    pub record: RecordArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Record a command (the same as `powerprof [OPTIONS] -- COMMAND`)
+    Record(RecordArgs),
+    /// Show what a recording says
+    Report(ReportArgs),
+    /// Draw power over time with the phases, and energy per phase
+    Plot(PlotArgs),
+    /// Turn a recording that was cut off into a plainly closed file
+    Recover(RecoverArgs),
+    /// Say which sensors are here, what they measure, and how to get at those that are not
+    Doctor(DoctorArgs),
+}
+
+#[derive(Debug, Args, Default)]
+pub struct RecordArgs {
+    /// The recording to write [default: a name from the command and the date]
+    #[arg(short, long, value_name = "PATH", env = "POWERPROF_OUTPUT")]
+    pub output: Option<PathBuf>,
+
+    /// Overwrite the recording if it exists
+    #[arg(long)]
+    pub force: bool,
+
+    /// Time between two readings of the fast sensors, with its unit [default: 10ms]
+    #[arg(long, value_name = "TIME", env = "POWERPROF_INTERVAL", value_parser = duration)]
+    pub interval: Option<Duration>,
+
+    /// GPUs to record: indices or UUIDs, `all` or `none` [default: CUDA_VISIBLE_DEVICES, else all]
+    #[arg(long, value_name = "LIST", env = "POWERPROF_GPUS")]
+    pub gpus: Option<String>,
+
+    /// Fail with 125 if a sensor cannot be read, instead of warning
+    #[arg(long, env = "POWERPROF_STRICT")]
+    pub strict: bool,
+
+    /// Power of the CPU at full load in watts, for the estimate where nothing measures it
+    #[arg(long, value_name = "WATTS", env = "POWERPROF_CPU_TDP")]
+    pub cpu_tdp: Option<f64>,
+
+    /// Play a GPU that follows the markers, measuring nothing: a100, h100, v100, ada, ...
+    #[arg(long, value_name = "PROFILE", env = "POWERPROF_SIMULATE")]
+    pub simulate: Option<String>,
+
+    /// Keep KEY=VALUE with the recording (may be repeated)
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub labels: Vec<String>,
+
+    /// No report at the end, only warnings
+    #[arg(short, long, env = "POWERPROF_QUIET")]
+    pub quiet: bool,
+
+    /// The command to run, after `--`
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    Text,
+    Json,
+    Csv,
+    Md,
+    Html,
+}
+
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The recording
+    #[arg(required = true, value_name = "RUN.h5")]
+    pub recordings: Vec<PathBuf>,
+
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: ReportFormat,
+
+    /// Write to a file instead of standard output
+    #[arg(short, long, value_name = "PATH")]
+    pub output: Option<PathBuf>,
+
+    /// Overwrite the output if it exists
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct PlotArgs {
+    /// The recording
+    #[arg(required = true, value_name = "RUN.h5")]
+    pub recordings: Vec<PathBuf>,
+
+    /// The picture: its ending, .svg or .png, says which kind
+    #[arg(short, long, value_name = "PATH")]
+    pub output: PathBuf,
+
+    /// Overwrite the picture if it exists
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RecoverArgs {
+    /// The recording that was cut off
+    #[arg(value_name = "RUN.h5")]
+    pub recording: PathBuf,
+
+    /// Write here and leave the recording as it is [default: replace it]
+    #[arg(short, long, value_name = "PATH")]
+    pub output: Option<PathBuf>,
+
+    /// Overwrite the output if it exists
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// GPUs to look at, as in recording
+    #[arg(long, value_name = "LIST", env = "POWERPROF_GPUS")]
+    pub gpus: Option<String>,
+}
+
+/// `10ms`, `1s`, `500us`: a number and its unit.
+fn duration(text: &str) -> Result<Duration, String> {
+    if text.trim().parse::<f64>().is_ok() {
+        return Err(format!("a time needs its unit\nhint: {text}ms, or {text}s"));
+    }
+    humantime::parse_duration(text).map_err(|error| format!("{error}\nhint: a number with its unit, as in 10ms"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_the_dashes_is_the_command_even_if_it_is_named_like_ours() {
+        let cli =
+            Cli::try_parse_from(["powerprof", "--interval", "5ms", "--", "report", "--format", "x"]).expect("parses");
+        assert!(cli.command.is_none());
+        assert_eq!(cli.record.command, ["report", "--format", "x"]);
+        assert_eq!(cli.record.interval, Some(Duration::from_millis(5)));
+    }
+
+    #[test]
+    fn a_time_without_its_unit_is_refused_with_a_hint() {
+        assert_eq!(duration("10").map_err(|e| e.contains("10ms")), Err(true));
+        assert_eq!(duration("1500us"), Ok(Duration::from_micros(1500)));
+    }
+}
