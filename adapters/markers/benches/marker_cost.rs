@@ -36,7 +36,7 @@ fn main() -> std::io::Result<()> {
     show("mark", || client.mark("forward"));
     show("begin step with index", || client.begin("step", 123_456));
     show("end step with samples and tokens", || client.end("step", 32, 32_768));
-    show("metric", || client.metric("loss", 2.302_585_092_994_046));
+    show("metric", || client.metric("loss", 0.123_456_789_012_345_6));
     show("span (two markers)", || drop(client.span("forward")));
     if !client.is_active() {
         return Err(std::io::Error::other(
