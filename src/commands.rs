@@ -1,1 +1,9 @@
-//! commands.
+//! One flat function per command, each reading top to bottom.
+
+pub mod doctor;
+pub mod load;
+pub mod output;
+pub mod plot;
+pub mod record;
+pub mod recover;
+pub mod report;

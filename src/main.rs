@@ -1,1 +1,26 @@
-fn main() {}
+//! Parse, run one command, print what went wrong and what helps, exit.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use powerprof::cli::{Cli, Command};
+use powerprof::commands::{self, output};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        None => commands::record::run(cli.record),
+        Some(Command::Record(args)) => commands::record::run(args),
+        Some(Command::Report(args)) => commands::report::run(&args),
+        Some(Command::Plot(args)) => commands::plot::run(&args),
+        Some(Command::Recover(args)) => commands::recover::run(&args),
+        Some(Command::Doctor(args)) => commands::doctor::run(&args),
+    };
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(failure) => {
+            output::complain(&failure.error);
+            ExitCode::from(failure.status)
+        }
+    }
+}

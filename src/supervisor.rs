@@ -5,4 +5,5 @@
 pub mod exit;
 pub mod launch;
 pub mod signals;
+pub mod surroundings;
 pub mod warden;

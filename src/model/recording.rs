@@ -101,6 +101,8 @@ pub struct DeviceStreams {
 /// A piece of a recording on its way to the file: everything that came in since the last piece.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Chunk {
+    /// Told once: when the child was released. Becomes [`RunInfo::started`].
+    pub released: Option<Timestamp>,
     /// One entry per recorded device, in the recording's order; or empty.
     pub devices: Vec<DeviceStreams>,
     pub host: HostStream,

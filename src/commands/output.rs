@@ -1,0 +1,59 @@
+//! Where words and data go: talk to standard error, data to standard output or a file.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::path::Path;
+
+/// An error with the status powerprof leaves with.
+pub struct Failure {
+    pub error: anyhow::Error,
+    pub status: u8,
+}
+
+/// Reading commands fail with 1.
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), status: 1 }
+    }
+}
+
+/// What a command returns: the exit status, or why there is none of its own.
+pub type Outcome = Result<u8, Failure>;
+
+/// One line of talk.
+pub fn say(message: &str) {
+    // A closed standard error must not end a recording.
+    let _ = writeln!(std::io::stderr(), "powerprof: {message}");
+}
+
+/// An error, its causes, and the hints among them on lines of their own.
+pub fn complain(error: &anyhow::Error) {
+    say(&format!("error: {error:#}"));
+}
+
+/// Whether talk may be coloured: a terminal, and nobody said no (no-color.org).
+pub fn colour() -> bool {
+    let unset = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    unset && std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// Data to standard output, or to `path`; a reader that went away is success.
+pub fn deliver(data: &[u8], path: Option<&Path>, force: bool) -> anyhow::Result<()> {
+    let Some(path) = path else {
+        let mut out = std::io::stdout().lock();
+        return match out.write_all(data).and_then(|()| out.flush()) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(()),
+        };
+    };
+    let mut options = OpenOptions::new();
+    options.write(true);
+    if force { options.create(true).truncate(true) } else { options.create_new(true) };
+    let mut file = options.open(path).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => {
+            anyhow::anyhow!("{} exists\nhint: choose another -o, or add --force to overwrite it", path.display())
+        }
+        _ => anyhow::anyhow!("cannot write {}: {error}\nhint: check the folder and its permissions", path.display()),
+    })?;
+    Ok(file.write_all(data)?)
+}

@@ -1,0 +1,159 @@
+//! `powerprof -- COMMAND`: record a command from before its first instruction to after its last.
+
+use std::io::Write;
+use std::time::Duration;
+
+use super::load;
+use super::output::{self, Failure, Outcome, say};
+use crate::cli::RecordArgs;
+use crate::markers::channel::{self, Channel, Listener};
+use crate::model::device::Device;
+use crate::model::recording::{Chunk, RunEnd, RunInfo};
+use crate::model::sample::Columns;
+use crate::plan::{self, RecordPlan};
+use crate::recording::background::BackgroundWriter;
+use crate::recording::writer::Writer;
+use crate::report::text;
+use crate::sampler::Sampler;
+use crate::sensors::clock;
+use crate::sensors::discover::{self, Discovery, Request};
+use crate::sensors::host::HostSensor;
+use crate::sensors::interface::Sensor;
+use crate::supervisor::launch::{self, LaunchError};
+use crate::supervisor::signals::Signals;
+use crate::supervisor::{exit, surroundings, warden};
+
+/// Sampling begins this long before the child and ends this long after it, so that a counter which moves every 100 ms has moved on
+/// both sides of the run's edges.
+const LEAD: Duration = Duration::from_millis(250);
+/// How long `git` may take to name the commit.
+const GIT_PATIENCE: Duration = Duration::from_millis(500);
+
+pub fn run(args: RecordArgs) -> Outcome {
+    let plan = plan::record(args, clock::anchor().realtime_ns).map_err(before_the_child)?;
+    let signals = Signals::take().map_err(before_the_child)?;
+    let channel = Channel::open().map_err(before_the_child)?;
+    // Forked before any thread exists; it waits, and goes away by itself if we fail below.
+    let variable = (channel::VARIABLE.into(), channel.path().into());
+    let armed = launch::arm(&plan.command, &[variable], &signals.original_mask).map_err(not_launched)?;
+    let warden = warden::post(armed.pid(), channel.path(), channel.directory()).map_err(before_the_child)?;
+
+    let discovery = discover(&plan)?;
+    let devices = recorded_devices(&plan, &discovery);
+    let info = run_info(&plan, discovery.simulated_profile());
+    let writer = Writer::create(&plan.output, &info, &devices, plan.force).map_err(before_the_child)?;
+    let strict_failure = warn_of_missing(&plan, &discovery);
+    let writer = BackgroundWriter::start(writer, |error| say(&format!("error: {error}; the command goes on unrecorded")));
+    let writer = writer.map_err(before_the_child)?;
+
+    let measured = !discovery.sensors.is_empty();
+    let listener = discovery.simulated.clone().map(|truth| -> Listener { Box::new(move |event| truth.heard(event)) });
+    let reading = channel.listen(writer.sink().clone(), listener).map_err(before_the_child)?;
+    let host = HostSensor::new(armed.pid().as_raw());
+    let sampler = Sampler::start(discovery.sensors, host, plan.interval, writer.sink()).map_err(before_the_child)?;
+    if measured {
+        std::thread::sleep(LEAD);
+    }
+
+    let started = clock::now();
+    let _ = writer.sink().send(Chunk { released: Some(started), ..Chunk::default() });
+    let ended = armed.release().and_then(|child| Ok(signals.wait_for(child, say)?));
+    let end = clock::now();
+    if measured && ended.is_ok() {
+        std::thread::sleep(LEAD);
+    }
+    reading.stop();
+    sampler.stop();
+    warden.dismiss();
+    match ended {
+        Ok(exit) => finish(&plan, writer, RunEnd { ended: end, exit }, strict_failure),
+        Err(error) => {
+            // Nothing ran, so there is nothing to keep.
+            drop(writer);
+            let _ = std::fs::remove_file(&plan.output);
+            Err(not_launched(error))
+        }
+    }
+}
+
+/// Close the file and say what it holds.
+fn finish(plan: &RecordPlan, writer: BackgroundWriter, end: RunEnd, strict_failure: bool) -> Outcome {
+    if let Err(error) = writer.finish(end) {
+        say(&format!("error: {error}"));
+    }
+    match load::load(&plan.output) {
+        Ok(loaded) if !plan.quiet => {
+            let options = text::TextOptions { colour: output::colour(), ..text::TextOptions::default() };
+            // A closed standard error must not change the status.
+            let _ = std::io::stderr().write_all(text::render(&loaded.analysis, &options).as_bytes());
+            say(&format!("recorded in {}", plan.output.display()));
+        }
+        Ok(loaded) => loaded.analysis.warnings.iter().for_each(|warning| say(&format!("warning: {warning}"))),
+        Err(error) => output::complain(&error),
+    }
+    let status = match end.exit.status() {
+        0 if strict_failure => exit::POWERPROF_FAILED,
+        status => status,
+    };
+    Ok(status as u8)
+}
+
+fn discover(plan: &RecordPlan) -> Result<Discovery, Failure> {
+    let request = Request {
+        gpus: plan.gpus.clone(),
+        visible_devices: std::env::var("CUDA_VISIBLE_DEVICES").ok(),
+        nvml_library: std::env::var_os("POWERPROF_NVML_LIB").map(Into::into),
+        cpu_tdp: plan.cpu_tdp,
+        simulate: plan.simulate.clone(),
+    };
+    discover::discover(&request).map_err(before_the_child)
+}
+
+/// The devices as the file keeps them: with the user's calibration of each board.
+fn recorded_devices(plan: &RecordPlan, discovery: &Discovery) -> Vec<(Device, Columns)> {
+    let calibrated = |sensor: &dyn Sensor| {
+        let device = sensor.device().clone();
+        let calibration = device.uuid.as_deref().and_then(|uuid| plan.config.calibration(uuid));
+        Device { calibration: calibration.or(device.calibration), ..device }
+    };
+    discovery.sensors.iter().map(|sensor| (calibrated(sensor.as_ref()), sensor.columns())).collect()
+}
+
+/// Say which sensors are missing; under `--strict` that is a failure, told by the exit status.
+fn warn_of_missing(plan: &RecordPlan, discovery: &Discovery) -> bool {
+    let mut failed = false;
+    for finding in discovery.findings.iter().filter(|finding| finding.is_problem()) {
+        say(&format!("warning: {finding}"));
+        failed |= plan.strict;
+    }
+    failed
+}
+
+fn run_info(plan: &RecordPlan, simulated: Option<String>) -> RunInfo {
+    let anchor = clock::anchor();
+    RunInfo {
+        powerprof_version: env!("CARGO_PKG_VERSION").into(),
+        command: plan.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+        working_directory: std::env::current_dir().map(|d| d.display().to_string()).unwrap_or_default(),
+        host: surroundings::host(),
+        started_realtime_ns: anchor.realtime_ns,
+        started: anchor.monotonic,
+        ended: None,
+        exit: None,
+        complete: false,
+        interval_ns: i64::try_from(plan.interval.as_nanos()).unwrap_or(i64::MAX),
+        environment: surroundings::environment(surroundings::variables()),
+        git_commit: surroundings::git_commit(GIT_PATIENCE),
+        simulated,
+        labels: plan.labels.clone(),
+    }
+}
+
+fn before_the_child(error: impl Into<anyhow::Error>) -> Failure {
+    Failure { error: error.into(), status: exit::POWERPROF_FAILED as u8 }
+}
+
+fn not_launched(error: LaunchError) -> Failure {
+    let status = error.status() as u8;
+    Failure { error: error.into(), status }
+}
