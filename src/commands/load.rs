@@ -24,13 +24,21 @@ pub fn load(path: &Path) -> anyhow::Result<Loaded> {
     let recording = reader.recording()?;
     let spans = energy::spans(&recording.markers, recording.interval());
     let analysis = energy::analyze(&recording, &spans, &Options::default(), |device| reader.streams(device))?;
-    Ok(Loaded { reader, recording, spans, analysis })
+    Ok(Loaded {
+        reader,
+        recording,
+        spans,
+        analysis,
+    })
 }
 
 /// The one recording of a command that was given several.
 pub fn only(recordings: &[PathBuf]) -> anyhow::Result<&Path> {
     match recordings {
         [one] => Ok(one),
-        _ => bail!("{} recordings were given\nhint: merging the nodes of one run is not part of this version; give one file", recordings.len()),
+        _ => bail!(
+            "{} recordings were given\nhint: merging the nodes of one run is not part of this version; give one file",
+            recordings.len()
+        ),
     }
 }

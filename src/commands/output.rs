@@ -13,7 +13,10 @@ pub struct Failure {
 /// Reading commands fail with 1.
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self { error: error.into(), status: 1 }
+        Self {
+            error: error.into(),
+            status: 1,
+        }
     }
 }
 
@@ -48,12 +51,22 @@ pub fn deliver(data: &[u8], path: Option<&Path>, force: bool) -> anyhow::Result<
     };
     let mut options = OpenOptions::new();
     options.write(true);
-    if force { options.create(true).truncate(true) } else { options.create_new(true) };
+    if force {
+        options.create(true).truncate(true)
+    } else {
+        options.create_new(true)
+    };
     let mut file = options.open(path).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => {
-            anyhow::anyhow!("{} exists\nhint: choose another -o, or add --force to overwrite it", path.display())
+            anyhow::anyhow!(
+                "{} exists\nhint: choose another -o, or add --force to overwrite it",
+                path.display()
+            )
         }
-        _ => anyhow::anyhow!("cannot write {}: {error}\nhint: check the folder and its permissions", path.display()),
+        _ => anyhow::anyhow!(
+            "cannot write {}: {error}\nhint: check the folder and its permissions",
+            path.display()
+        ),
     })?;
     Ok(file.write_all(data)?)
 }

@@ -9,22 +9,38 @@ use crate::report::plot::{self, PlotInput, PowerSeries};
 
 pub fn run(args: &PlotArgs) -> Outcome {
     let path = load::only(&args.recordings)?;
-    let kind = args.output.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+    let kind = args
+        .output
+        .extension()
+        .and_then(|e| e.to_str())
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     if kind != "svg" && kind != "png" {
-        let error = anyhow::anyhow!("-o {}: not a kind of picture\nhint: end the name in .svg or .png", args.output.display());
+        let error = anyhow::anyhow!(
+            "-o {}: not a kind of picture\nhint: end the name in .svg or .png",
+            args.output.display()
+        );
         return Err(error.into());
     }
     let loaded = load::load(path)?;
     let power = power_series(&loaded)?;
     let input = input(&loaded, &power);
-    let data = if kind == "svg" { plot::svg(&input)?.into_bytes() } else { plot::png(&input)? };
+    let data = if kind == "svg" {
+        plot::svg(&input)?.into_bytes()
+    } else {
+        plot::png(&input)?
+    };
     output::deliver(&data, Some(&args.output), args.force)?;
     Ok(0)
 }
 
 /// What the pictures are drawn from.
 pub fn input<'a>(loaded: &'a Loaded, power: &'a [PowerSeries]) -> PlotInput<'a> {
-    PlotInput { analysis: &loaded.analysis, spans: &loaded.spans, power }
+    PlotInput {
+        analysis: &loaded.analysis,
+        spans: &loaded.spans,
+        power,
+    }
 }
 
 /// The power of every device over the run, in seconds from its start.
@@ -36,9 +52,18 @@ pub fn power_series(loaded: &Loaded) -> anyhow::Result<Vec<PowerSeries>> {
         if power.watts.is_empty() {
             continue;
         }
-        let known = power.times.t.iter().zip(&power.watts).filter(|(_, watts)| watts.is_finite());
+        let known = power
+            .times
+            .t
+            .iter()
+            .zip(&power.watts)
+            .filter(|(_, watts)| watts.is_finite());
         let (t_s, watts) = known.map(|(t, watts)| (t.seconds_since(origin), *watts)).unzip();
-        all.push(PowerSeries { device: device.id.to_string(), t_s, watts });
+        all.push(PowerSeries {
+            device: device.id.to_string(),
+            t_s,
+            watts,
+        });
     }
     if all.is_empty() && loaded.recording.devices.is_empty() {
         bail!("the recording holds no device\nhint: `powerprof doctor` says which sensors are here");

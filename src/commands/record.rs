@@ -43,12 +43,19 @@ pub fn run(args: RecordArgs) -> Outcome {
     let info = run_info(&plan, discovery.simulated_profile());
     let writer = Writer::create(&plan.output, &info, &devices, plan.force).map_err(before_the_child)?;
     let strict_failure = warn_of_missing(&plan, &discovery);
-    let writer = BackgroundWriter::start(writer, |error| say(&format!("error: {error}; the command goes on unrecorded")));
+    let writer = BackgroundWriter::start(writer, |error| {
+        say(&format!("error: {error}; the command goes on unrecorded"))
+    });
     let writer = writer.map_err(before_the_child)?;
 
     let measured = !discovery.sensors.is_empty();
-    let listener = discovery.simulated.clone().map(|truth| -> Listener { Box::new(move |event| truth.heard(event)) });
-    let reading = channel.listen(writer.sink().clone(), listener).map_err(before_the_child)?;
+    let listener = discovery
+        .simulated
+        .clone()
+        .map(|truth| -> Listener { Box::new(move |event| truth.heard(event)) });
+    let reading = channel
+        .listen(writer.sink().clone(), listener)
+        .map_err(before_the_child)?;
     let host = HostSensor::new(armed.pid().as_raw());
     let sampler = Sampler::start(discovery.sensors, host, plan.interval, writer.sink()).map_err(before_the_child)?;
     if measured {
@@ -56,7 +63,10 @@ pub fn run(args: RecordArgs) -> Outcome {
     }
 
     let started = clock::now();
-    let _ = writer.sink().send(Chunk { released: Some(started), ..Chunk::default() });
+    let _ = writer.sink().send(Chunk {
+        released: Some(started),
+        ..Chunk::default()
+    });
     let ended = armed.release().and_then(|child| Ok(signals.wait_for(child, say)?));
     let end = clock::now();
     if measured && ended.is_ok() {
@@ -83,12 +93,19 @@ fn finish(plan: &RecordPlan, writer: BackgroundWriter, end: RunEnd, strict_failu
     }
     match load::load(&plan.output) {
         Ok(loaded) if !plan.quiet => {
-            let options = text::TextOptions { colour: output::colour(), ..text::TextOptions::default() };
+            let options = text::TextOptions {
+                colour: output::colour(),
+                ..text::TextOptions::default()
+            };
             // A closed standard error must not change the status.
             let _ = std::io::stderr().write_all(text::render(&loaded.analysis, &options).as_bytes());
             say(&format!("recorded in {}", plan.output.display()));
         }
-        Ok(loaded) => loaded.analysis.warnings.iter().for_each(|warning| say(&format!("warning: {warning}"))),
+        Ok(loaded) => loaded
+            .analysis
+            .warnings
+            .iter()
+            .for_each(|warning| say(&format!("warning: {warning}"))),
         Err(error) => output::complain(&error),
     }
     let status = match end.exit.status() {
@@ -114,9 +131,16 @@ fn recorded_devices(plan: &RecordPlan, discovery: &Discovery) -> Vec<(Device, Co
     let calibrated = |sensor: &dyn Sensor| {
         let device = sensor.device().clone();
         let calibration = device.uuid.as_deref().and_then(|uuid| plan.config.calibration(uuid));
-        Device { calibration: calibration.or(device.calibration), ..device }
+        Device {
+            calibration: calibration.or(device.calibration),
+            ..device
+        }
     };
-    discovery.sensors.iter().map(|sensor| (calibrated(sensor.as_ref()), sensor.columns())).collect()
+    discovery
+        .sensors
+        .iter()
+        .map(|sensor| (calibrated(sensor.as_ref()), sensor.columns()))
+        .collect()
 }
 
 /// Say which sensors are missing; under `--strict` that is a failure, told by the exit status.
@@ -133,8 +157,14 @@ fn run_info(plan: &RecordPlan, simulated: Option<String>) -> RunInfo {
     let anchor = clock::anchor();
     RunInfo {
         powerprof_version: env!("CARGO_PKG_VERSION").into(),
-        command: plan.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
-        working_directory: std::env::current_dir().map(|d| d.display().to_string()).unwrap_or_default(),
+        command: plan
+            .command
+            .iter()
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect(),
+        working_directory: std::env::current_dir()
+            .map(|d| d.display().to_string())
+            .unwrap_or_default(),
         host: surroundings::host(),
         started_realtime_ns: anchor.realtime_ns,
         started: anchor.monotonic,
@@ -150,10 +180,16 @@ fn run_info(plan: &RecordPlan, simulated: Option<String>) -> RunInfo {
 }
 
 fn before_the_child(error: impl Into<anyhow::Error>) -> Failure {
-    Failure { error: error.into(), status: exit::POWERPROF_FAILED as u8 }
+    Failure {
+        error: error.into(),
+        status: exit::POWERPROF_FAILED as u8,
+    }
 }
 
 fn not_launched(error: LaunchError) -> Failure {
     let status = error.status() as u8;
-    Failure { error: error.into(), status }
+    Failure {
+        error: error.into(),
+        status,
+    }
 }

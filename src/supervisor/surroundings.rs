@@ -9,12 +9,43 @@ use crate::model::recording::HostInfo;
 
 /// Beginnings of the variables worth keeping.
 const PREFIXES: [&str; 24] = [
-    "CUDA_", "NVIDIA_", "NCCL_", "TORCH_", "PYTORCH_", "TORCHELASTIC_", "SLURM_", "PBS_", "LSB_", "OMP_", "MKL_", "OPENBLAS_",
-    "KMP_", "GOMP_", "HIP_", "ROCR_", "HSA_", "XLA_", "TF_", "JAX_", "HF_", "ACCELERATE_", "DS_", "OMPI_COMM_WORLD_",
+    "CUDA_",
+    "NVIDIA_",
+    "NCCL_",
+    "TORCH_",
+    "PYTORCH_",
+    "TORCHELASTIC_",
+    "SLURM_",
+    "PBS_",
+    "LSB_",
+    "OMP_",
+    "MKL_",
+    "OPENBLAS_",
+    "KMP_",
+    "GOMP_",
+    "HIP_",
+    "ROCR_",
+    "HSA_",
+    "XLA_",
+    "TF_",
+    "JAX_",
+    "HF_",
+    "ACCELERATE_",
+    "DS_",
+    "OMPI_COMM_WORLD_",
 ];
 /// And whole names.
-const NAMES: [&str; 9] =
-    ["RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "LD_PRELOAD", "VIRTUAL_ENV", "CONDA_DEFAULT_ENV"];
+const NAMES: [&str; 9] = [
+    "RANK",
+    "LOCAL_RANK",
+    "WORLD_SIZE",
+    "LOCAL_WORLD_SIZE",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+    "LD_PRELOAD",
+    "VIRTUAL_ENV",
+    "CONDA_DEFAULT_ENV",
+];
 /// Words that no kept name may hold: a recording is shown to others.
 const SECRET: [&str; 5] = ["TOKEN", "SECRET", "PASSWORD", "KEY", "CREDENTIAL"];
 
@@ -40,17 +71,25 @@ pub fn host() -> HostInfo {
         os: os_name(&fs::read_to_string("/etc/os-release").unwrap_or_default()),
         kernel: field(uname.as_ref().map(|u| u.release())),
         cpu_model: value_of(&cpuinfo, "model name", ':').unwrap_or_default(),
-        logical_cpus: std::thread::available_parallelism().ok().and_then(|n| u32::try_from(n.get()).ok()),
+        logical_cpus: std::thread::available_parallelism()
+            .ok()
+            .and_then(|n| u32::try_from(n.get()).ok()),
         memory_bytes: memory_total(&fs::read_to_string("/proc/meminfo").unwrap_or_default()),
     }
 }
 
 fn os_name(os_release: &str) -> String {
-    value_of(os_release, "PRETTY_NAME", '=').map(|name| name.trim_matches('"').to_owned()).unwrap_or_default()
+    value_of(os_release, "PRETTY_NAME", '=')
+        .map(|name| name.trim_matches('"').to_owned())
+        .unwrap_or_default()
 }
 
 fn memory_total(meminfo: &str) -> Option<u64> {
-    let kib: u64 = value_of(meminfo, "MemTotal", ':')?.strip_suffix("kB")?.trim().parse().ok()?;
+    let kib: u64 = value_of(meminfo, "MemTotal", ':')?
+        .strip_suffix("kB")?
+        .trim()
+        .parse()
+        .ok()?;
     Some(kib * 1024)
 }
 
@@ -92,15 +131,30 @@ mod tests {
 
     #[test]
     fn secrets_stay_out_of_a_recording() {
-        let all = [("CUDA_VISIBLE_DEVICES", "0"), ("HF_TOKEN", "x"), ("SLURM_JOB_ID", "7"), ("HOME", "/root"), ("RANK", "1")];
+        let all = [
+            ("CUDA_VISIBLE_DEVICES", "0"),
+            ("HF_TOKEN", "x"),
+            ("SLURM_JOB_ID", "7"),
+            ("HOME", "/root"),
+            ("RANK", "1"),
+        ];
         let kept = environment(all.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())));
-        assert_eq!(kept.keys().map(String::as_str).collect::<Vec<_>>(), ["CUDA_VISIBLE_DEVICES", "RANK", "SLURM_JOB_ID"]);
+        assert_eq!(
+            kept.keys().map(String::as_str).collect::<Vec<_>>(),
+            ["CUDA_VISIBLE_DEVICES", "RANK", "SLURM_JOB_ID"]
+        );
     }
 
     #[test]
     fn the_machine_is_read_from_the_kernels_own_texts() {
-        assert_eq!(os_name("NAME=x\nPRETTY_NAME=\"Debian GNU/Linux 12\"\n"), "Debian GNU/Linux 12");
-        assert_eq!(memory_total("MemTotal:       24576 kB\nMemFree: 1 kB\n"), Some(24576 * 1024));
+        assert_eq!(
+            os_name("NAME=x\nPRETTY_NAME=\"Debian GNU/Linux 12\"\n"),
+            "Debian GNU/Linux 12"
+        );
+        assert_eq!(
+            memory_total("MemTotal:       24576 kB\nMemFree: 1 kB\n"),
+            Some(24576 * 1024)
+        );
         assert_eq!(memory_total("nothing"), None);
     }
 }
