@@ -30,7 +30,10 @@ const LEAD: Duration = Duration::from_millis(250);
 const GIT_PATIENCE: Duration = Duration::from_millis(500);
 
 pub fn run(args: RecordArgs) -> Outcome {
-    let plan = plan::record(args, clock::anchor().realtime_ns).map_err(before_the_child)?;
+    let plan = plan::record(args, clock::anchor().realtime_ns).map_err(|error| Failure {
+        error: error.into(),
+        status: 2,
+    })?;
     let signals = Signals::take().map_err(before_the_child)?;
     let channel = Channel::open().map_err(before_the_child)?;
     // Forked before any thread exists; it waits, and goes away by itself if we fail below.

@@ -1,0 +1,21 @@
+//! powerprof as its users meet it: the real binary, small scripted children, a GPU library with a known truth.
+
+#[path = "cli/support.rs"]
+mod support;
+
+#[path = "cli/cut_off.rs"]
+mod cut_off;
+#[path = "cli/examples.rs"]
+mod examples;
+#[path = "cli/exit_status.rs"]
+mod exit_status;
+#[path = "cli/fake_gpu.rs"]
+mod fake_gpu;
+#[path = "cli/markers.rs"]
+mod markers;
+#[path = "cli/reports.rs"]
+mod reports;
+#[path = "cli/signals.rs"]
+mod signals;
+#[path = "cli/transparency.rs"]
+mod transparency;
