@@ -42,6 +42,15 @@ impl PowerRange {
     }
 }
 
+impl Curve {
+    /// Median length of the known cells, seconds.
+    pub fn cell_seconds(&self) -> f64 {
+        let mut lengths: Vec<i64> = self.cells.iter().filter(|c| c.known).map(|c| c.end - c.start).collect();
+        lengths.sort_unstable();
+        lengths.get(lengths.len() / 2).map_or(0.0, |&l| l as f64 * 1e-9)
+    }
+}
+
 /// Where a source's figures came from and how much of the run they cover.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Curve {
