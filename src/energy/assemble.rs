@@ -16,7 +16,7 @@ use super::checks;
 use super::combine;
 use super::curve::{self, Curve};
 use super::interval;
-use super::sensor_model::{self, Model};
+use super::sensor_model::{self, CounterKind, Model, Refusal};
 use super::state::{self, Means};
 use super::timeline::Timeline;
 use super::uncertainty::{self, Figure, exact_seconds};
@@ -118,7 +118,7 @@ fn one_device<'a>(
         max_power: None,
         timing: device.power_timing,
     };
-    let Some(curve) = curve::build(device, &readings.power, run) else {
+    let Some(mut curve) = curve::build(device, &readings.power, run) else {
         let detail = format!("{} gave no usable reading of power or energy", device.id);
         let check = Check {
             name: format!("coverage:{}", device.id),
@@ -129,6 +129,13 @@ fn one_device<'a>(
     };
     let mut split = interval::split(&curve, timeline, parents);
     let (model, doubts) = model_of(device, readings, run, timeline, &curve, &split, options);
+    match &model {
+        Ok(Some(model)) if model.kind == CounterKind::Sampled => curve.doubt_counter(),
+        Err(Refusal::Locked(..)) => curve.doubt_unseen(),
+        _ => {}
+    }
+    let model = model.ok().flatten();
+    split = interval::split(&curve, timeline, parents);
     if let Some(model) = &model {
         let cell_s = curve.cell_seconds();
         split = combine::combine(split, model, parents, counts, cell_s, options.estimator);
@@ -154,9 +161,9 @@ fn model_of(
     curve: &Curve,
     split: &interval::Split,
     options: &Options,
-) -> (Option<Model>, Option<Check>) {
+) -> (Result<Option<Model>, Refusal>, Option<Check>) {
     if options.estimator == Estimator::Interval || timeline.leaves < 2 || device.source == Source::Estimate {
-        return (None, None);
+        return (Ok(None), None);
     }
     let inputs = sensor_model::Inputs {
         device,
@@ -174,9 +181,12 @@ fn model_of(
     match sensor_model::fit(&inputs) {
         Ok(model) => {
             let check = checks::of_model(device, &model);
-            (Some(model), check)
+            (Ok(Some(model)), check)
         }
-        Err(refusal) => (None, checks::of_refusal(device, &refusal)),
+        Err(refusal) => {
+            let check = checks::of_refusal(device, &refusal);
+            (Err(refusal), check)
+        }
     }
 }
 

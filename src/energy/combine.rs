@@ -24,13 +24,7 @@ pub fn combine(
 ) -> Split {
     let leaves = split.leaves.len();
     let members = members(parents, leaves);
-    // Half of what ramps may have carried over: the middle between a slow sensor and a slow load.
-    let mut energies: Vec<f64> = model
-        .energies
-        .iter()
-        .zip(&model.carried_over)
-        .map(|(e, c)| e + 0.5 * c)
-        .collect();
+    let mut energies = model.energies.clone();
     let mut covariance = model.covariance.clone();
     let seconds: Vec<f64> = members.iter().map(|m| dot(m, &split.seconds)).collect();
     let mut sums: Vec<Known> = Vec::new();
@@ -51,12 +45,13 @@ pub fn combine(
         let carried = dot(members, &model.carried_over);
         let sd = covariance.form(members).max(0.0).sqrt();
         let joules = dot(members, &energies);
-        let u95 = 2.0 * sd + 0.5 * carried.abs();
+        // Whether the power lags behind the markers or the reading behind the power, no reading can tell: a doubt, not a correction.
+        let u95 = 2.0 * sd + carried.abs();
         let regression = Figure {
             joules,
             u95,
             scale: 0.0,
-            upper: (joules.max(0.0) + 1.64 * sd + 0.5 * carried.abs()).min(interval.upper),
+            upper: (joules.max(0.0) + 1.64 * sd + carried.abs()).min(interval.upper),
             method: Method::Regression,
         };
         let by_interval = match estimator {

@@ -28,7 +28,7 @@ use crate::model::time::Interval;
 
 use super::shares;
 use super::timeline::Timeline;
-use design::{Design, Theta};
+use design::Theta;
 use fit::{Prior, Setting, Stream};
 use overlap::Overlap;
 use rows::Rows;
@@ -38,6 +38,8 @@ const FINDING: usize = 4000;
 const FITTING: usize = 100_000;
 /// Fewer rows than this for each unknown power determine nothing.
 const ROWS_PER_LEAF: usize = 4;
+/// No board's power takes longer than this to follow, on average, ms: a larger blur is the sensor's clock.
+const SLOWEST_LAG: f64 = 1.5;
 /// A mean direction as long as this is a lock.
 const LOCKED: f64 = 0.8;
 
@@ -115,12 +117,20 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         return Err(Refusal::Locked(locked, period));
     }
     let power_theta = power.as_ref().map(|rows| find_power(inputs, &setting, rows));
-    let kind = match (&power, &counter, &power_theta) {
-        (Some(power), Some(counter), Some(found)) => counter_kind(&setting, power, counter, found),
-        _ => CounterKind::Unknown,
+    let window = power_theta.as_ref().map(|(theta, _)| theta.window);
+    let kind = counter.as_ref().map_or(CounterKind::Unknown, |rows| {
+        counter_kind(inputs, &setting, rows, window)
+    });
+    // A counter that adds up power readings tells nothing that they do not; alone, it is a power sensor.
+    let (power, power_theta, counter) = match (kind, power, counter) {
+        (CounterKind::Sampled, None, Some(rows)) => {
+            let rows = rows.windowed();
+            let theta = find_power(inputs, &setting, &rows);
+            (Some(rows), Some(theta), None)
+        }
+        (CounterKind::Sampled, power, _) => (power, power_theta, None),
+        (_, power, counter) => (power, power_theta, counter),
     };
-    // A counter that adds up the power readings tells nothing that they do not.
-    let counter = counter.filter(|_| kind != CounterKind::Sampled || power.is_none());
     let counter_theta = counter.as_ref().map(|rows| find_counter(inputs, &setting, rows));
     let (power, counter) = (power.map(|r| r.spread(FITTING)), counter.map(|r| r.spread(FITTING)));
     let mut streams: Vec<Stream> = Vec::new();
@@ -281,47 +291,46 @@ fn find_counter(inputs: &Inputs, setting: &Setting, rows: &Rows) -> (Theta, Prio
     (streams[0].theta, prior)
 }
 
-/// Compare the counter with what the power stream's fit says of its cells.
-fn counter_kind(setting: &Setting, power: &Rows, counter: &Rows, found: &(Theta, Prior)) -> CounterKind {
-    let few = power.spread(FINDING);
-    let streams = [stream(&few, found.0, found.1, false)];
-    let solution = fit::solve(setting, &streams, None);
-    let powers = fit::powers(setting, &solution);
-    let mut design = Design::new(setting.overlap, setting.leaves);
-    let tied = Theta {
-        window: 1.0,
-        delay: found.0.delay,
-        blur: 0.0,
-        follow: 0.0,
+/// Explain the counter as continuous and as a sum of short windows.
+fn counter_kind(inputs: &Inputs, setting: &Setting, counter: &Rows, window: Option<f64>) -> CounterKind {
+    let few = counter.spread(1500);
+    let windowed = few.windowed();
+    let windows = window.map_or(
+        vec![0.15 * 1e3 * few.period, 0.25e3 * few.period, 0.5e3 * few.period],
+        |w| vec![w],
+    );
+    let follow = follow_prior(&few);
+    let variance = |rows: &Rows, window: f64, is_counter: bool| {
+        let delays = (-3..10).map(|step| inputs.device.counter_timing.delay_ms.unwrap_or(0.0) + 2.0 * f64::from(step));
+        let one = |delay: f64| {
+            let theta = Theta {
+                window,
+                delay,
+                blur: 0.0,
+                follow,
+            };
+            let prior = Prior {
+                theta,
+                window_sd: 1.0,
+                delay_sd: 1.0,
+                blur_sd: 1.0,
+                follow_sd: 1.0,
+            };
+            let streams = [stream(rows, theta, prior, is_counter)];
+            let solution = fit::solve(setting, &streams, None);
+            fit::residual_variance(setting, &streams[0], None, &solution.values).0
+        };
+        delays.map(one).fold(f64::INFINITY, f64::min)
     };
-    let mut cells = Vec::new();
-    let mut at = 0;
-    for row in &counter.spread(FINDING).rows {
-        let Some(start) = row.start else { continue };
-        design.row(row, &tied, None);
-        while power
-            .rows
-            .get(at + 1)
-            .is_some_and(|next| next.end.predicted <= row.end.predicted + 0.1 * power.period)
-        {
-            at += 1;
-        }
-        let inside = power.rows[..=at]
-            .iter()
-            .rev()
-            .take_while(|r| r.end.predicted > start.predicted + 0.1 * power.period);
-        let (mut sum, mut count) = (0.0, 0.0);
-        for reading in inside {
-            sum += reading.watts;
-            count += 1.0;
-        }
-        cells.push(kind::Cell {
-            continuous: dot(&design.columns, &powers),
-            counted: row.watts,
-            read: if count > 0.0 { sum / count } else { power.rows[at].watts },
-        });
+    let short = windows.iter().filter(|w| **w < 0.8e3 * few.period);
+    let sampled = short
+        .map(|&w| variance(&windowed, w, false))
+        .fold(f64::INFINITY, f64::min);
+    if sampled.is_infinite() {
+        CounterKind::Unknown
+    } else {
+        kind::decide(variance(&few, 1.0, true), sampled)
     }
-    kind::decide(&cells).0
 }
 
 /// Leaf energies, their covariance, and what ramps would carry over, from converged streams.
@@ -343,8 +352,20 @@ fn energies(inputs: &Inputs, setting: &Setting, streams: &[Stream]) -> (Vec<f64>
             covariance.a[leaf * leaves + other] = active.at(i, j);
         }
     }
-    let blur = streams.iter().map(|s| s.theta.blur).fold(f64::INFINITY, f64::min);
+    let blur = streams
+        .iter()
+        .map(|s| ramp_blur(setting, s, &solution))
+        .fold(f64::INFINITY, f64::min);
     (energies, covariance, carried_over(inputs.timeline, &fitted, blur))
+}
+
+/// The most of a stream's blur that ramps of the power can account for, ms^2: what the clock's jitter leaves over, and what one
+/// standard error more would be.
+fn ramp_blur(setting: &Setting, stream: &Stream, solution: &fit::Solution) -> f64 {
+    let error = setting.theta_at(stream)[2].map_or(0.0, |i| solution.inverse.at(i, i).max(0.0).sqrt());
+    let follow = stream.theta.follow;
+    let jitter = follow * (1.0 - follow) * (stream.rows.scatter * 1e3).powi(2);
+    (stream.theta.blur - jitter + error).max(0.0)
 }
 
 /// For each cosine of the drift, its integral over each leaf's time.
@@ -370,7 +391,7 @@ fn drift_seconds(inputs: &Inputs, setting: &Setting) -> Vec<Vec<f64>> {
 /// A linear ramp of variance `blur` (ms^2) behind each edge makes the power lag by sqrt(3 blur) on average: a phase then has the
 /// energy of the lag before its beginning, and not that of the lag before its end.
 fn carried_over(timeline: &Timeline, powers: &[f64], blur: f64) -> Vec<f64> {
-    let lag = ((3.0 * blur.max(0.0)).sqrt() * 1e6) as i64;
+    let lag = ((3.0 * blur.max(0.0)).sqrt().min(SLOWEST_LAG) * 1e6) as i64;
     let mut carried = vec![0.0; timeline.leaves];
     let watts = |i: usize| {
         timeline.table[timeline.states[i] as usize]

@@ -18,8 +18,8 @@ pub struct Lattice {
     pub scatter: f64,
 }
 
-/// Fit a lattice to `seen` (ascending, seconds); `None` with too few updates to tell.
-pub fn fit(seen: &[f64]) -> Option<Lattice> {
+/// Fit a lattice to `seen` (ascending, seconds, each known to about `half`); `None` with too few updates to tell.
+pub fn fit(seen: &[f64], half: f64) -> Option<Lattice> {
     if seen.len() < 12 {
         return None;
     }
@@ -55,11 +55,12 @@ pub fn fit(seen: &[f64]) -> Option<Lattice> {
     let residuals: Vec<f64> = seen.iter().zip(&predicted).map(|(s, p)| s - p).collect();
     let wander = moving_mean(&residuals);
     let sd = |values: &[f64]| (values.iter().map(|v| v * v).sum::<f64>() / values.len() as f64).sqrt();
-    // Averages of independent deviations shrink with the root of their number; a clock that wanders keeps them large.
-    if sd(&wander) > 2.5 * sd(&residuals) / ((2 * NEIGHBOURS + 1) as f64).sqrt() {
+    // Averages of independent deviations shrink with the root of their number; a clock that wanders keeps them large. A poller that
+    // beats with the lattice feigns the same, but by no more than it can be late.
+    if sd(&wander) > (2.5 * sd(&residuals) / ((2 * NEIGHBOURS + 1) as f64).sqrt()).max(half) {
         predicted.iter_mut().zip(&wander).for_each(|(p, w)| *p += w);
     }
-    let scatter = sd(&seen.iter().zip(&predicted).map(|(s, p)| s - p).collect::<Vec<_>>());
+    let scatter = typical(seen.iter().zip(&predicted).map(|(s, p)| (s - p).abs()).collect());
     Some(Lattice {
         period: line.1,
         predicted,
@@ -82,6 +83,13 @@ fn least_squares(seen: &[f64], steps: &[u32]) -> (f64, f64) {
     let xx: f64 = numbers.iter().map(|x| (x - mx) * (x - mx)).sum();
     let slope = if xx > 0.0 { xy / xx } else { 0.0 };
     (my - slope * mx, slope)
+}
+
+/// Root mean square of all but the largest twentieth: a missed update is not the clock's scatter.
+fn typical(mut sizes: Vec<f64>) -> f64 {
+    sizes.sort_by(f64::total_cmp);
+    sizes.truncate(sizes.len() - sizes.len() / 20);
+    (sizes.iter().map(|s| s * s).sum::<f64>() / sizes.len() as f64).sqrt()
 }
 
 fn moving_mean(values: &[f64]) -> Vec<f64> {
@@ -108,7 +116,7 @@ mod tests {
             .map(|i| 0.013 + 0.1012 * f64::from(i))
             .collect();
         let seen: Vec<f64> = truth.iter().map(|t| (t / 0.013).ceil() * 0.013 - 0.0065).collect();
-        let lattice = fit(&seen).expect("a lattice");
+        let lattice = fit(&seen, 0.0065).expect("a lattice");
         assert!((lattice.period - 0.1012).abs() < 1e-5, "{}", lattice.period);
         let worst = lattice
             .predicted
@@ -121,6 +129,6 @@ mod tests {
 
     #[test]
     fn too_few_updates_are_no_lattice() {
-        assert_eq!(fit(&[0.0, 1.0, 2.0]), None);
+        assert_eq!(fit(&[0.0, 1.0, 2.0], 0.1), None);
     }
 }

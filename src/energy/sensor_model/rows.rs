@@ -59,7 +59,8 @@ pub fn of_power(device: &Device, stream: &PowerStream, run: Interval) -> Option<
         .iter()
         .map(|u| (u.t - run.start.as_nanos()) as f64 * 1e-9)
         .collect();
-    let lattice = lattice::fit(&times)?;
+    let half = median(updates.iter().map(|u| u.half_ns as f64 * 1e-9).collect());
+    let lattice = lattice::fit(&times, half)?;
     let (gain, offset) = device.calibration.map_or((1.0, 0.0), |c| (c.gain, c.offset.get()));
     let rows = updates.iter().enumerate().map(|(i, update)| Row {
         end: seen(&lattice, &times, i),
@@ -73,7 +74,7 @@ pub fn of_power(device: &Device, stream: &PowerStream, run: Interval) -> Option<
             .collect(),
         period: lattice.period,
         scatter: lattice.scatter,
-        half: median(updates.iter().map(|u| u.half_ns as f64 * 1e-9).collect()),
+        half,
     })
 }
 
@@ -84,7 +85,8 @@ pub fn of_counter(device: &Device, stream: &PowerStream, run: Interval) -> Optio
         .iter()
         .map(|t| (t.t - run.start.as_nanos()) as f64 * 1e-9)
         .collect();
-    let lattice = lattice::fit(&times)?;
+    let half = median(ticks.iter().map(|t| t.half_ns as f64 * 1e-9).collect());
+    let lattice = lattice::fit(&times, half)?;
     let (gain, offset) = device.calibration.map_or((1.0, 0.0), |c| (c.gain, c.offset.get()));
     let mut rows = Vec::with_capacity(ticks.len());
     for i in 1..ticks.len() {
@@ -110,11 +112,19 @@ pub fn of_counter(device: &Device, stream: &PowerStream, run: Interval) -> Optio
         rows,
         period: lattice.period,
         scatter: lattice.scatter,
-        half: median(ticks.iter().map(|t| t.half_ns as f64 * 1e-9).collect()),
+        half,
     })
 }
 
 impl Rows {
+    /// The same readings as means over a window of their own.
+    pub fn windowed(&self) -> Self {
+        Self {
+            rows: self.rows.iter().map(|row| Row { start: None, ..*row }).collect(),
+            ..*self
+        }
+    }
+
     /// At most `most` rows, in blocks spread over the whole (blocks keep neighbours together, whose errors belong together).
     pub fn spread(&self, most: usize) -> Self {
         const BLOCKS: usize = 24;
