@@ -25,6 +25,7 @@ mod interval;
 mod laws;
 #[cfg(test)]
 mod oxford;
+mod part;
 mod phases;
 mod sensor_model;
 mod shares;

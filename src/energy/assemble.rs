@@ -5,35 +5,19 @@
 use crate::model::analysis::{
     Analysis, Check, CheckStatus, DeviceAnalysis, DeviceEnergy, EnergyEstimate, PhaseAnalysis, RunSummary, Unattributed,
 };
-use crate::model::device::{Device, DeviceKind, SensorTiming, Source};
+use crate::model::device::{Device, DeviceKind};
 use crate::model::recording::{DeviceStreams, Recording};
 use crate::model::span::Spans;
 use crate::model::time::Interval;
 use crate::model::units::{Joules, Seconds, Watts};
 
+use super::Options;
 use super::attribute;
 use super::checks;
-use super::combine;
-use super::curve::{self, Curve};
-use super::interval;
-use super::sensor_model::{self, CounterKind, Model, Refusal};
-use super::state::{self, Means};
+use super::part::{self, Common, Part};
 use super::timeline::Timeline;
 use super::uncertainty::{self, Figure, exact_seconds};
 use super::work::{self, Work};
-use super::{Estimator, Options};
-
-/// What one device contributes.
-struct Part<'a> {
-    device: &'a Device,
-    in_total: bool,
-    /// Each phase, then outside, then the run; empty where no sensor said anything.
-    figures: Vec<Figure>,
-    means: Vec<Means>,
-    max_memory: Option<u64>,
-    max_power: Option<f64>,
-    timing: SensorTiming,
-}
 
 /// Analyse a recording. `streams` gives a device's readings, and is asked for one device at a time.
 pub fn analyze<E>(
@@ -50,6 +34,13 @@ pub fn analyze<E>(
     warnings.extend(ownership.warnings.iter().cloned());
     let work = work::collect(spans);
     let counts: Vec<u64> = work.iter().map(|w| w.count).collect();
+    let common = Common {
+        recording,
+        run,
+        parents: &parents,
+        counts: &counts,
+        options,
+    };
     let mut parts = Vec::with_capacity(recording.devices.len());
     let mut last: Option<(&[u32], Timeline)> = None;
     for (device, ranks) in recording.devices.iter().zip(&ownership.ranks) {
@@ -58,7 +49,7 @@ pub fn analyze<E>(
             _ => Timeline::new(spans, run, ranks),
         };
         let readings = streams(device)?;
-        let (part, found) = one_device(recording, device, &readings, run, &timeline, &parents, &counts, options);
+        let (part, found) = part::one_device(&common, device, &readings, &timeline);
         parts.push(part);
         checks.extend(found);
         last = Some((ranks.as_slice(), timeline));
@@ -95,161 +86,6 @@ pub fn analyze<E>(
         checks,
         warnings,
     })
-}
-
-fn one_device<'a>(
-    recording: &Recording,
-    device: &'a Device,
-    readings: &DeviceStreams,
-    run: Interval,
-    timeline: &Timeline,
-    parents: &[Option<usize>],
-    counts: &[u64],
-    options: &Options,
-) -> (Part<'a>, Vec<Check>) {
-    let (means, max_memory) = state::means(&readings.state, timeline, parents);
-    let contained = device.contained_in.as_ref();
-    let mut part = Part {
-        device,
-        in_total: !recording.devices.iter().any(|other| Some(&other.id) == contained),
-        figures: Vec::new(),
-        means,
-        max_memory,
-        max_power: None,
-        timing: device.power_timing,
-    };
-    let Some(mut curve) = curve::build(device, &readings.power, run) else {
-        let detail = format!("{} gave no usable reading of power or energy", device.id);
-        let check = Check {
-            name: format!("coverage:{}", device.id),
-            status: CheckStatus::Fail,
-            detail,
-        };
-        return (part, vec![check]);
-    };
-    let mut split = interval::split(&curve, timeline, parents);
-    let (model, doubts) = model_of(device, readings, run, timeline, &curve, &split, options);
-    match &model {
-        Ok(Some(model)) if model.kind == CounterKind::Sampled => curve.doubt_counter(),
-        Err(Refusal::Locked(..)) => curve.doubt_unseen(),
-        _ => {}
-    }
-    let model = model.ok().flatten();
-    split = interval::split(&curve, timeline, parents);
-    if let Some(model) = &model {
-        let cell_s = curve.cell_seconds();
-        split = combine::combine(
-            split,
-            model,
-            parents,
-            counts,
-            &timeline.segments(),
-            cell_s,
-            curve.range.sd(),
-            options.estimator,
-        );
-    }
-    let inclusive = inclusive_seconds(&split.seconds, parents);
-    for (figure, seconds) in split.figures.iter_mut().zip(inclusive) {
-        figure.scale = uncertainty::scale(device, figure.joules, seconds);
-    }
-    part.figures = split.figures;
-    part.max_power = max_power(readings, &curve, run);
-    part.timing = timing(device, &curve, model.as_ref());
-    let mut found = checks::of_device(device, &curve.story, run.seconds());
-    found.extend(doubts);
-    (part, found)
-}
-
-/// The sensor model where it has something to add, or why there is none.
-fn model_of(
-    device: &Device,
-    readings: &DeviceStreams,
-    run: Interval,
-    timeline: &Timeline,
-    curve: &Curve,
-    split: &interval::Split,
-    options: &Options,
-) -> (Result<Option<Model>, Refusal>, Option<Check>) {
-    if options.estimator == Estimator::Interval || timeline.leaves < 2 || device.source == Source::Estimate {
-        return (Ok(None), None);
-    }
-    let inputs = sensor_model::Inputs {
-        device,
-        stream: &readings.power,
-        timeline,
-        run,
-        seconds: &split.seconds,
-        mean_watts: split.leaves.iter().sum::<f64>() / run.seconds().max(1e-9),
-        ceiling_watts: curve.range.ceiling,
-        contradiction: curve
-            .story
-            .counter_over_integral
-            .is_some_and(|(ratio, _)| (ratio - 1.0).abs() > 0.1),
-    };
-    match sensor_model::fit(&inputs) {
-        Ok(model) => {
-            let check = checks::of_model(device, &model);
-            (Ok(Some(model)), check)
-        }
-        Err(refusal) => {
-            let check = checks::of_refusal(device, &refusal);
-            (Err(refusal), check)
-        }
-    }
-}
-
-/// Leaf seconds summed up the tree, then outside, then all.
-fn inclusive_seconds(leaves: &[f64], parents: &[Option<usize>]) -> Vec<f64> {
-    let mut sums = vec![0.0; leaves.len() + 1];
-    for (leaf, seconds) in leaves.iter().enumerate() {
-        let mut at = Some(leaf);
-        while let Some(phase) = at {
-            sums[phase] += seconds;
-            at = parents.get(phase).copied().flatten();
-        }
-        sums[leaves.len()] += seconds;
-    }
-    sums
-}
-
-/// The highest power reading of the run; of a device with a counter alone, the highest mean between two ticks.
-fn max_power(readings: &DeviceStreams, curve: &Curve, run: Interval) -> Option<f64> {
-    let inside = readings.power.times.t.iter().map(|&t| t >= run.start && t <= run.end);
-    let read = readings
-        .power
-        .watts
-        .iter()
-        .zip(inside)
-        .filter(|(w, inside)| *inside && w.is_finite());
-    let read = read.map(|(w, _)| *w).reduce(f64::max);
-    read.or_else(|| {
-        curve
-            .cells
-            .iter()
-            .filter(|c| c.known)
-            .map(|c| c.watts())
-            .reduce(f64::max)
-    })
-}
-
-/// What the data say of the sensor, else what is believed.
-fn timing(device: &Device, curve: &Curve, model: Option<&Model>) -> SensorTiming {
-    if let Some(found) = model.and_then(|m| m.power) {
-        return SensorTiming {
-            update_period_ms: Some(found.period_ms),
-            window_ms: Some(found.theta.window),
-            delay_ms: Some(found.theta.delay),
-        };
-    }
-    let seen = match device.power_timing.update_period_ms {
-        Some(_) => curve.story.power_period_ms.or(curve.story.counter_period_ms),
-        None => curve.story.counter_period_ms.or(curve.story.power_period_ms),
-    };
-    SensorTiming {
-        update_period_ms: seen.or(device.power_timing.update_period_ms),
-        ..device.power_timing
-    }
 }
 
 fn present(figure: Option<Figure>) -> EnergyEstimate {

@@ -17,18 +17,29 @@ const VERY_LONG: f64 = 20.0;
 /// A leaf that ran less often than this cannot show by its residuals how much its power varies.
 const REPEATED: u64 = 12;
 
-/// The split with the model's knowledge in it. `counts[p]`: executions of phase p; `segments[l]`: of leaf l; `unseen_sd_w`: how far the
-/// power of unseen time may be from any guess.
-pub fn combine(
-    split: Split,
-    model: &Model,
-    parents: &[Option<usize>],
-    counts: &[u64],
-    segments: &[u64],
-    cell_s: f64,
-    unseen_sd_w: f64,
-    estimator: Estimator,
-) -> Split {
+/// What is known of the phases and the device beside split and model.
+pub struct Facts<'a> {
+    pub parents: &'a [Option<usize>],
+    /// Executions of each phase; segments of each leaf.
+    pub counts: &'a [u64],
+    pub segments: &'a [u64],
+    /// Usual length of a cell, seconds.
+    pub cell_s: f64,
+    /// How far the power of unseen time may be from any guess, watts.
+    pub unseen_sd_w: f64,
+    pub estimator: Estimator,
+}
+
+/// The split with the model's knowledge in it.
+pub fn combine(split: Split, model: &Model, facts: &Facts) -> Split {
+    let Facts {
+        parents,
+        counts,
+        segments,
+        cell_s,
+        unseen_sd_w,
+        estimator,
+    } = *facts;
     let leaves = split.leaves.len();
     let members = members(parents, leaves);
     let mut energies = model.energies.clone();
@@ -94,13 +105,10 @@ pub fn combine(
 /// For each phase, then outside, then the run: 1 for each leaf in it.
 fn members(parents: &[Option<usize>], leaves: usize) -> Vec<Vec<f64>> {
     let mut members = vec![vec![0.0; leaves]; leaves + 1];
-    for leaf in 0..leaves {
-        let mut at = Some(leaf);
-        while let Some(phase) = at {
-            members[phase][leaf] = 1.0;
-            at = parents.get(phase).copied().flatten();
-        }
-        members[leaves][leaf] = 1.0;
+    members[leaves].fill(1.0);
+    let above = |leaf: usize| std::iter::successors(Some(leaf), |&phase| parents.get(phase).copied().flatten());
+    for (leaf, phase) in (0..leaves).flat_map(|leaf| above(leaf).map(move |phase| (leaf, phase))) {
+        members[phase][leaf] = 1.0;
     }
     members
 }

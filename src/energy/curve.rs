@@ -48,8 +48,9 @@ impl PowerRange {
 }
 
 impl Curve {
-    /// The counter turned out to add up readings that look at part of the time: its cells are worth no more than those.
-    pub fn doubt_counter(&mut self) {
+    /// The counter turned out to add up readings that look at part of the time: its cells are worth no more than those. Says
+    /// whether anything changed.
+    pub fn doubt_counter(&mut self) -> bool {
         let blind = self.story.blind_w2;
         for cell in self.cells.iter_mut().filter(|c| c.known) {
             let s = cell.seconds();
@@ -57,14 +58,17 @@ impl Curve {
                 .variance
                 .max(blind * s * self.story.power_period_ms.map_or(s, |ms| ms * 1e-3));
         }
+        true
     }
 
-    /// The sensor sees the same part of every step: what it does not see can be anything the device can draw.
-    pub fn doubt_unseen(&mut self) {
+    /// The sensor sees the same part of every step: what it does not see can be anything the device can draw. Says whether
+    /// anything changed.
+    pub fn doubt_unseen(&mut self) -> bool {
         if self.method != Method::Integral || self.story.duty >= 0.95 {
-            return;
+            return false;
         }
         self.cells.iter_mut().for_each(|c| c.known = false);
+        true
     }
 
     /// Median length of the known cells, seconds.

@@ -199,11 +199,11 @@ pub fn converge(setting: &Setting, streams: &mut [Stream]) {
         let solution = solve(setting, streams, known.as_deref());
         let next = powers(setting, &solution);
         let mut largest = 0.0_f64;
-        for i in 0..streams.len() {
-            let (variance, _) = residual_variance(setting, &streams[i], known.as_deref(), &solution.values);
-            streams[i].noise = variance.sqrt().max(1e-3);
+        for stream in streams.iter_mut() {
+            let (variance, _) = residual_variance(setting, stream, known.as_deref(), &solution.values);
+            stream.noise = variance.sqrt().max(1e-3);
             if known.is_some() {
-                largest = largest.max(step(setting, &mut streams[i], &solution));
+                largest = largest.max(step(setting, stream, &solution));
             }
         }
         let first = known.is_none();
@@ -212,6 +212,15 @@ pub fn converge(setting: &Setting, streams: &mut [Stream]) {
             break;
         }
     }
+}
+
+/// One step more, with all rows, from properties found with some of them.
+pub fn refine(setting: &Setting, streams: &mut [Stream], about: Vec<f64>) -> Vec<f64> {
+    let solution = solve(setting, streams, Some(&about));
+    for stream in streams.iter_mut() {
+        step(setting, stream, &solution);
+    }
+    powers(setting, &solution)
 }
 
 /// Move a stream's properties by most of the step that the linear problem suggests; returns the largest move, ms.

@@ -89,8 +89,8 @@ pub fn of_counter(device: &Device, stream: &PowerStream, run: Interval) -> Optio
     let lattice = lattice::fit(&times, half)?;
     let (gain, offset) = device.calibration.map_or((1.0, 0.0), |c| (c.gain, c.offset.get()));
     let mut rows = Vec::with_capacity(ticks.len());
-    for i in 1..ticks.len() {
-        let (CounterStep::Advanced(counts) | CounterStep::Wrapped(counts)) = ticks[i].step else {
+    for (i, tick) in ticks.iter().enumerate().skip(1) {
+        let (CounterStep::Advanced(counts) | CounterStep::Wrapped(counts)) = tick.step else {
             continue;
         };
         let steps = lattice.steps[i];

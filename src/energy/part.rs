@@ -1,0 +1,197 @@
+//! One device: its readings to a figure for each phase, with the sensor model where it has something to add.
+
+use crate::model::analysis::{Check, CheckStatus};
+use crate::model::device::{Device, SensorTiming, Source};
+use crate::model::recording::{DeviceStreams, Recording};
+use crate::model::time::Interval;
+
+use super::checks;
+use super::combine::{self, Facts};
+use super::curve::{self, Curve};
+use super::interval;
+use super::sensor_model::{self, CounterKind, Model, Refusal};
+use super::state::{self, Means};
+use super::timeline::Timeline;
+use super::uncertainty::{self, Figure};
+use super::{Estimator, Options};
+
+/// What one device contributes.
+pub struct Part<'a> {
+    pub device: &'a Device,
+    pub in_total: bool,
+    /// Each phase, then outside, then the run; empty where no sensor said anything.
+    pub figures: Vec<Figure>,
+    pub means: Vec<Means>,
+    pub max_memory: Option<u64>,
+    pub max_power: Option<f64>,
+    pub timing: SensorTiming,
+}
+
+/// What all devices of a recording share.
+pub struct Common<'a> {
+    pub recording: &'a Recording,
+    pub run: Interval,
+    pub parents: &'a [Option<usize>],
+    /// Executions of each phase.
+    pub counts: &'a [u64],
+    pub options: &'a Options,
+}
+
+/// Analyse one device's readings over its timeline.
+pub fn one_device<'a>(
+    common: &Common<'a>,
+    device: &'a Device,
+    readings: &DeviceStreams,
+    timeline: &Timeline,
+) -> (Part<'a>, Vec<Check>) {
+    let Common {
+        recording,
+        run,
+        parents,
+        counts,
+        options,
+    } = *common;
+    let (means, max_memory) = state::means(&readings.state, timeline, parents);
+    let contained = device.contained_in.as_ref();
+    let mut part = Part {
+        device,
+        in_total: !recording.devices.iter().any(|other| Some(&other.id) == contained),
+        figures: Vec::new(),
+        means,
+        max_memory,
+        max_power: None,
+        timing: device.power_timing,
+    };
+    let Some(mut curve) = curve::build(device, &readings.power, run) else {
+        let detail = format!("{} gave no usable reading of power or energy", device.id);
+        let check = Check {
+            name: format!("coverage:{}", device.id),
+            status: CheckStatus::Fail,
+            detail,
+        };
+        return (part, vec![check]);
+    };
+    let mut split = interval::split(&curve, timeline, parents);
+    let (model, doubts) = model_of(device, readings, run, timeline, &curve, &split, options);
+    let doubted = match &model {
+        Ok(Some(model)) if model.kind == CounterKind::Sampled => curve.doubt_counter(),
+        Err(Refusal::Locked(..)) => curve.doubt_unseen(),
+        _ => false,
+    };
+    if doubted {
+        split = interval::split(&curve, timeline, parents);
+    }
+    let model = model.ok().flatten();
+    if let Some(model) = &model {
+        let facts = Facts {
+            parents,
+            counts,
+            segments: &timeline.segments(),
+            cell_s: curve.cell_seconds(),
+            unseen_sd_w: curve.range.sd(),
+            estimator: options.estimator,
+        };
+        split = combine::combine(split, model, &facts);
+    }
+    let inclusive = inclusive_seconds(&split.seconds, parents);
+    for (figure, seconds) in split.figures.iter_mut().zip(inclusive) {
+        figure.scale = uncertainty::scale(device, figure.joules, seconds);
+    }
+    part.figures = split.figures;
+    part.max_power = max_power(readings, &curve, run);
+    part.timing = timing(device, &curve, model.as_ref());
+    let mut found = checks::of_device(device, &curve.story, run.seconds());
+    found.extend(doubts);
+    (part, found)
+}
+
+/// The sensor model where it has something to add, or why there is none.
+fn model_of(
+    device: &Device,
+    readings: &DeviceStreams,
+    run: Interval,
+    timeline: &Timeline,
+    curve: &Curve,
+    split: &interval::Split,
+    options: &Options,
+) -> (Result<Option<Model>, Refusal>, Option<Check>) {
+    if options.estimator == Estimator::Interval || timeline.leaves < 2 || device.source == Source::Estimate {
+        return (Ok(None), None);
+    }
+    let inputs = sensor_model::Inputs {
+        device,
+        stream: &readings.power,
+        timeline,
+        run,
+        seconds: &split.seconds,
+        mean_watts: split.leaves.iter().sum::<f64>() / run.seconds().max(1e-9),
+        ceiling_watts: curve.range.ceiling,
+        contradiction: curve
+            .story
+            .counter_over_integral
+            .is_some_and(|(ratio, _)| (ratio - 1.0).abs() > 0.1),
+    };
+    match sensor_model::fit(&inputs) {
+        Ok(model) => {
+            let check = checks::of_model(device, &model);
+            (Ok(Some(model)), check)
+        }
+        Err(refusal) => {
+            let check = checks::of_refusal(device, &refusal);
+            (Err(refusal), check)
+        }
+    }
+}
+
+/// Leaf seconds summed up the tree, then outside, then all.
+fn inclusive_seconds(leaves: &[f64], parents: &[Option<usize>]) -> Vec<f64> {
+    let mut sums = vec![0.0; leaves.len() + 1];
+    for (leaf, seconds) in leaves.iter().enumerate() {
+        let mut at = Some(leaf);
+        while let Some(phase) = at {
+            sums[phase] += seconds;
+            at = parents.get(phase).copied().flatten();
+        }
+        sums[leaves.len()] += seconds;
+    }
+    sums
+}
+
+/// The highest power reading of the run; of a device with a counter alone, the highest mean between two ticks.
+fn max_power(readings: &DeviceStreams, curve: &Curve, run: Interval) -> Option<f64> {
+    let inside = readings.power.times.t.iter().map(|&t| t >= run.start && t <= run.end);
+    let read = readings
+        .power
+        .watts
+        .iter()
+        .zip(inside)
+        .filter(|(w, inside)| *inside && w.is_finite());
+    let read = read.map(|(w, _)| *w).reduce(f64::max);
+    read.or_else(|| {
+        curve
+            .cells
+            .iter()
+            .filter(|c| c.known)
+            .map(|c| c.watts())
+            .reduce(f64::max)
+    })
+}
+
+/// What the data say of the sensor, else what is believed.
+fn timing(device: &Device, curve: &Curve, model: Option<&Model>) -> SensorTiming {
+    if let Some(found) = model.and_then(|m| m.power) {
+        return SensorTiming {
+            update_period_ms: Some(found.period_ms),
+            window_ms: Some(found.theta.window),
+            delay_ms: Some(found.theta.delay),
+        };
+    }
+    let seen = match device.power_timing.update_period_ms {
+        Some(_) => curve.story.power_period_ms.or(curve.story.counter_period_ms),
+        None => curve.story.counter_period_ms.or(curve.story.power_period_ms),
+    };
+    SensorTiming {
+        update_period_ms: seen.or(device.power_timing.update_period_ms),
+        ..device.power_timing
+    }
+}
