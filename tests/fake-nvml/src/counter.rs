@@ -8,7 +8,7 @@ use crate::config::{self, CounterKind, nanoseconds};
 use crate::lattice::Lattice;
 use crate::profile::Traits;
 use crate::sensor::PowerSensor;
-use crate::truth::Truth;
+use crate::truth::{Femtojoules, Truth};
 
 #[derive(Debug)]
 pub struct EnergyCounter {
@@ -18,8 +18,8 @@ pub struct EnergyCounter {
     delay_ns: i64,
     quantum_mj: u64,
     start_mj: u64,
-    gain: f64,
-    offset_w: f64,
+    gain_ppb: i128,
+    offset_uw: i128,
     resets_ns: Vec<i64>,
     stuck_ns: Vec<(i64, i64)>,
     /// Of the sampled kind: where adding up stands.
@@ -30,8 +30,10 @@ pub struct EnergyCounter {
 #[derive(Clone, Copy, Debug)]
 struct Sum {
     k: i64,
-    millijoules: f64,
+    energy: Femtojoules,
 }
+
+const FEMTOJOULES_PER_MILLIJOULE: i128 = 1_000_000_000_000;
 
 impl EnergyCounter {
     /// `None` where there is no counter.
@@ -72,15 +74,18 @@ impl EnergyCounter {
             delay_ns: nanoseconds(settings.delay_ms, 1e6),
             quantum_mj: settings.quantum_mj.max(1),
             start_mj: settings.start_mj,
-            gain: settings.gain.unwrap_or(sensor.gain),
-            offset_w: settings.offset_w.unwrap_or(sensor.offset_w),
+            gain_ppb: (settings.gain.unwrap_or(sensor.gain) * 1e9).round() as i128,
+            offset_uw: (settings.offset_w.unwrap_or(sensor.offset_w) * 1e6).round() as i128,
             resets_ns,
             stuck_ns: settings
                 .stuck_s
                 .iter()
                 .map(|&[from, until]| (after(from), after(until)))
                 .collect(),
-            sum: Mutex::new(Sum { k: 0, millijoules: 0.0 }),
+            sum: Mutex::new(Sum {
+                k: 0,
+                energy: Femtojoules(0),
+            }),
         })
     }
 
@@ -101,11 +106,11 @@ impl EnergyCounter {
         let reset_ns = self.reset_before(tick_ns);
         let start_mj = if reset_ns.is_some() { 0 } else { self.start_mj };
         let since_ns = reset_ns.unwrap_or(self.origin_ns);
-        let gained_mj = match self.kind {
-            CounterKind::Sampled => self.added_up_mj(truth, sensor, k),
-            _ => self.integral_mj(truth, since_ns, tick_ns - self.delay_ns),
+        let gained = match self.kind {
+            CounterKind::Sampled => self.added_up(truth, sensor, k),
+            _ => self.integral(truth, since_ns, tick_ns - self.delay_ns),
         };
-        let total = i128::from(start_mj) + gained_mj.floor() as i128;
+        let total = i128::from(start_mj) + gained.0.div_euclid(FEMTOJOULES_PER_MILLIJOULE);
         let quantum = i128::from(self.quantum_mj);
         u64::try_from(total.div_euclid(quantum) * quantum).unwrap_or(0) // before the start of time it stands at 0
     }
@@ -118,26 +123,31 @@ impl EnergyCounter {
             .find(|&reset_ns| reset_ns <= tick_ns)
     }
 
-    fn integral_mj(&self, truth: &Truth, from_ns: i64, to_ns: i64) -> f64 {
-        let elapsed_s = (to_ns - from_ns) as f64 * 1e-9;
-        self.gain * truth.energy(from_ns, to_ns).millijoules() + self.offset_w * elapsed_s * 1e3
+    /// In whole numbers: a counter must be right to its last digit after months, too.
+    fn integral(&self, truth: &Truth, from_ns: i64, to_ns: i64) -> Femtojoules {
+        let energy = truth.energy(from_ns, to_ns).0 * self.gain_ppb / 1_000_000_000;
+        Femtojoules(energy + self.offset_uw * i128::from(to_ns - from_ns))
     }
 
     /// Sum over the updates since the origin, or since the last reset, each standing for the whole period before it.
-    fn added_up_mj(&self, truth: &Truth, sensor: &PowerSensor, k: i64) -> f64 {
+    fn added_up(&self, truth: &Truth, sensor: &PowerSensor, k: i64) -> Femtojoules {
         let mut sum = self.sum.lock().unwrap_or_else(PoisonError::into_inner);
         if k < sum.k {
-            *sum = Sum { k: 0, millijoules: 0.0 }; // somebody asks for the past: once more from the start
+            *sum = Sum {
+                k: 0,
+                energy: Femtojoules(0),
+            }; // somebody asks for the past: once more from the start
         }
         while sum.k < k {
             let (before_ns, tick_ns) = (self.lattice.tick_ns(sum.k), self.lattice.tick_ns(sum.k + 1));
             if self.reset_before(tick_ns) != self.reset_before(before_ns) {
-                sum.millijoules = 0.0;
+                sum.energy = Femtojoules(0);
             }
-            sum.millijoules += sensor.seen_w(truth, tick_ns) * self.lattice.period_ns() as f64 * 1e-6;
+            let seen_uw = (sensor.seen_w(truth, tick_ns) * 1e6).round() as i128;
+            sum.energy = sum.energy + Femtojoules(seen_uw * i128::from(self.lattice.period_ns()));
             sum.k += 1;
         }
-        sum.millijoules
+        sum.energy
     }
 }
 

@@ -26,12 +26,7 @@ pub struct Femtojoules(pub i128);
 impl Femtojoules {
     #[must_use]
     pub fn joules(self) -> f64 {
-        self.0 as f64 * 1e-15
-    }
-
-    #[must_use]
-    pub fn millijoules(self) -> f64 {
-        self.0 as f64 * 1e-12
+        self.0 as f64 / 1e15
     }
 }
 

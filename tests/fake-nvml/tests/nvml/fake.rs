@@ -22,7 +22,7 @@ impl Fake {
         Self {
             nvml,
             installation,
-            folder,
+            _folder: folder,
         }
     }
 

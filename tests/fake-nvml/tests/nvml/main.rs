@@ -2,4 +2,6 @@
 //! machine of its own, all in one process.
 
 mod fake;
+mod faults;
 mod getters;
+mod process;
