@@ -10,8 +10,8 @@ pub fn run(args: &ReportArgs) -> Outcome {
     let analysis = &loaded.analysis;
     let data = match args.format {
         ReportFormat::Text => text::render(analysis, &text_options(args)),
-        ReportFormat::Json => json::render(analysis),
-        ReportFormat::Csv => csv::render(analysis),
+        ReportFormat::Json => json::render(analysis)?,
+        ReportFormat::Csv => csv::render(analysis)?,
         ReportFormat::Md => markdown::render(analysis),
         ReportFormat::Html => {
             let power = plot::power_series(&loaded)?;
