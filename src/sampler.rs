@@ -66,10 +66,7 @@ impl Sampler {
             threads.push(spawn("host", move || host::watch(host, HOST_PERIOD, &stop, &sink))?);
         }
         wait_for(&first_done);
-        Ok(Self {
-            stop,
-            threads: vec![sweeper, host],
-        })
+        Ok(Self { stop, threads })
     }
 
     /// Take the last reading of every sensor and stop.

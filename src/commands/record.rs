@@ -97,10 +97,7 @@ fn finish(plan: &RecordPlan, writer: BackgroundWriter, end: RunEnd, strict_failu
     }
     match load::load(&plan.output) {
         Ok(loaded) if !plan.quiet => {
-            let options = text::TextOptions {
-                colour: output::colour(),
-                ..text::TextOptions::default()
-            };
+            let options = text::TextOptions { color: output::color() };
             // A closed standard error must not change the status.
             let _ = std::io::stderr().write_all(text::render(&loaded.analysis, &options).as_bytes());
             say(&format!("recorded in {}", plan.output.display()));

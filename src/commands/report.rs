@@ -24,9 +24,6 @@ pub fn run(args: &ReportArgs) -> Outcome {
 
 fn text_options(args: &ReportArgs) -> text::TextOptions {
     use std::io::IsTerminal;
-    let colour = output::colour() && args.output.is_none() && std::io::stdout().is_terminal();
-    text::TextOptions {
-        colour,
-        ..text::TextOptions::default()
-    }
+    let color = output::color() && args.output.is_none() && std::io::stdout().is_terminal();
+    text::TextOptions { color }
 }
