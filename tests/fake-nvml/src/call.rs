@@ -1,4 +1,5 @@
-//! The calls that this library answers. Owns their names, for faults, latencies and counts; leaves to `ffi` what they do.
+//! The calls that this library answers. Owns their names, for faults, latencies and counts; leaves to `ffi` what they
+//! do.
 
 macro_rules! calls {
     ($($call:ident)*) => {

@@ -94,7 +94,8 @@ impl Config {
         })
     }
 
-    /// The configuration of this process: the environment's, else that of the file beside the library, else the default.
+    /// The configuration of this process: the environment's, else that of the file beside the library, else the
+    /// default.
     ///
     /// # Errors
     /// When there is one and it cannot be read or understood.

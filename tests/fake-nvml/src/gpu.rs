@@ -1,5 +1,6 @@
 //! One simulated GPU: its truth, and what each of its sensors reads at a moment. Owns putting the parts together and
-//! the fields of `nvmlDeviceGetFieldValues`; knows nothing of calls, faults and pointers. Pure: the moment is an argument.
+//! the fields of `nvmlDeviceGetFieldValues`; knows nothing of calls, faults and pointers. Pure: the moment is an
+//! argument.
 
 use crate::chance::{Purpose, Stream};
 use crate::config::{self, Config, ConfigError, PowerUsage, Signal};

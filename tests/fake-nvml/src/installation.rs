@@ -93,8 +93,8 @@ pub fn library_path() -> Result<PathBuf, InstallError> {
 
 /// A folder with the library under its public name and its configuration beside it.
 ///
-/// Give a program [`Self::folder`] as `LD_LIBRARY_PATH` or [`Self::library`] as a path; no other variable is needed. Each
-/// installation is a copy, so one process may load several, each with a machine of its own.
+/// Give a program [`Self::folder`] as `LD_LIBRARY_PATH` or [`Self::library`] as a path; no other variable is needed.
+/// Each installation is a copy, so one process may load several, each with a machine of its own.
 #[derive(Debug)]
 pub struct Installation {
     folder: PathBuf,
@@ -102,8 +102,8 @@ pub struct Installation {
 }
 
 impl Installation {
-    /// `folder` must exist. Where the configuration has no `t0_ns`, its time starts now, so that the test and every process
-    /// agree on it.
+    /// `folder` must exist. Where the configuration has no `t0_ns`, its time starts now, so that the test and every
+    /// process agree on it.
     ///
     /// # Errors
     /// When the library is not built, the folder cannot be written to, or the configuration cannot be simulated.

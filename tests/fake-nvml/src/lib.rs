@@ -2,16 +2,16 @@
 //! through a model of the sensor, so that what a tool reports can be compared with the exact joules.
 //!
 //! The folder has two faces. As a `cdylib` it is the library: `ffi`, driven by the JSON of [`config`]. As an `rlib` it
-//! is a test's view of the same machine: [`Machine`] gives the truth and every reading, [`Installation`] puts library and
-//! configuration where a program under test finds them.
+//! is a test's view of the same machine: [`Machine`] gives the truth and every reading, [`Installation`] puts library
+//! and configuration where a program under test finds them.
 //!
 //! ```text
 //! config -> truth -> sensor, counter, samples -> gpu -> machine (+ faults, latency) -> ffi -> the program under test
 //!             '------------------------------------------'------> the test that judges it
 //! ```
 //!
-//! Invariants: a reading depends on the configuration and the moment alone, never on who read before; nothing runs in the
-//! background; two processes with the same configuration and `t0_ns` read the same. Times are `CLOCK_MONOTONIC`
+//! Invariants: a reading depends on the configuration and the moment alone, never on who read before; nothing runs in
+//! the background; two processes with the same configuration and `t0_ns` read the same. Times are `CLOCK_MONOTONIC`
 //! nanoseconds, and since all of this crate is the edge of an FFI, units stand in names (`_ns _mw _mj`); only exact
 //! energy has a type of its own.
 

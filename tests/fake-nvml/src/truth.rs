@@ -1,6 +1,6 @@
-//! The true power of a GPU as a function of time, and its exact integral: what every figure of a tool is judged against.
-//! Owns evaluating it; `curve.rs` owns the table of pieces, `periodic.rs` and `generated.rs` the endless loads,
-//! `trace.rs` a load that another process is still writing. Leaves to `sensor.rs` what a sensor makes of it.
+//! The true power of a GPU as a function of time, and its exact integral: what every figure of a tool is judged
+//! against. Owns evaluating it; `curve.rs` owns the table of pieces, `periodic.rs` and `generated.rs` the endless
+//! loads, `trace.rs` a load that another process is still writing. Leaves to `sensor.rs` what a sensor makes of it.
 //!
 //! Power is piecewise linear, in whole microwatts at whole nanoseconds, so that energy is exact in femtojoules:
 //! `energy(a, b) + energy(b, c) == energy(a, c)` to the last digit, after any time.

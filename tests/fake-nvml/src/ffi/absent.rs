@@ -1,5 +1,5 @@
-//! Functions that nvitop and others look up and that a data centre GPU answers with a refusal: a tool that finds no such
-//! symbol may stop, one that is refused goes on. Counted like all others.
+//! Functions that nvitop and others look up and that a data centre GPU answers with a refusal: a tool that finds no
+//! such symbol may stop, one that is refused goes on. Counted like all others.
 
 use std::ffi::{c_int, c_uint, c_void};
 

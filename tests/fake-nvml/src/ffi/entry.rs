@@ -1,5 +1,5 @@
-//! What every call has in common: counted, delayed, perhaps failed, answered. Owns handles and the order of these things;
-//! leaves the answer to the function.
+//! What every call has in common: counted, delayed, perhaps failed, answered. Owns handles and the order of these
+//! things; leaves the answer to the function.
 //!
 //! ```text
 //! count -> (global lock) -> half the latency -> hang -> the moment is now -> fault? -> answer -> other half

@@ -1,7 +1,7 @@
 //! `nvmlDeviceGetSamples` and `nvmlDeviceGetProcessUtilization`: the driver's own buffers.
 //!
-//! Stamps are `CLOCK_BOOTTIME` microseconds, as recent Linux drivers give them (github.com/polarsignals/gpu-metrics-agent,
-//! 36 and 37), whatever nvml.h says of "CPU timestamp".
+//! Stamps are `CLOCK_BOOTTIME` microseconds, as recent Linux drivers give them
+//! (github.com/polarsignals/gpu-metrics-agent, 36 and 37), whatever nvml.h says of "CPU timestamp".
 
 use std::ffi::{c_int, c_uint, c_void};
 use std::sync::OnceLock;

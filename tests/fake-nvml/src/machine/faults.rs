@@ -1,5 +1,6 @@
 //! When a fault strikes. Owns matching calls against conditions; leaves to `ffi` carrying the verdict out.
-//! The state is a count and a time for each fault and GPU: the dice are the same in every run that makes the same calls.
+//! The state is a count and a time for each fault and GPU: the dice are the same in every run that makes the same
+//! calls.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 

@@ -1,5 +1,5 @@
-//! A load that repeats for ever, before its origin as well as after it. Owns one period of it in closed form: a day of a
-//! 5 ms square wave costs no memory, and its energy is exact.
+//! A load that repeats for ever, before its origin as well as after it. Owns one period of it in closed form: a day of
+//! a 5 ms square wave costs no memory, and its energy is exact.
 
 use super::curve::{Curve, Knot, Piece};
 use super::{Femtojoules, Pieces};

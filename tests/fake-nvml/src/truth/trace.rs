@@ -2,8 +2,9 @@
 //! appended in order of time. Owns following the file; a line without a GPU is for all of them.
 //!
 //! *Limits of validity*: a line counts from when it is read. Written ahead of its time it is exact; written late, the
-//! readings published in between have not seen it (a later read of the same reading would). The file is looked at once
-//! a millisecond at most, and only where a reading is asked for.
+//! readings published in between have not seen it (a later read of the same reading would), unless the sensor's delay
+//! is longer than the lateness. The file is looked at once a millisecond at most, and only where a reading is asked
+//! for.
 
 use std::fs::File;
 use std::io::Read;

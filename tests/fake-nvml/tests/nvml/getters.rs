@@ -135,6 +135,7 @@ fn readings_are_those_of_the_machine_that_the_test_holds() {
     gpu.sensor.noise_w = 2.0;
     gpu.sensor.jitter_ms = 1.0;
     let fake = Fake::new(&Config::with(gpu, 2));
+    let mut compared = 0;
     for _ in 0..40 {
         for index in 0..2 {
             let device = fake.nvml.device_by_index(index).unwrap();
@@ -145,6 +146,10 @@ fn readings_are_those_of_the_machine_that_the_test_holds() {
                 device.total_energy_consumption().unwrap(),
             );
             let after_ns = fake_nvml::clock::monotonic_ns();
+            if after_ns - before_ns > 50_000_000 {
+                continue; // put aside by a busy machine: more than one update may have come
+            }
+            compared += 1;
             let expected = |at_ns| (model.power_usage_mw(at_ns), model.energy_mj(at_ns).unwrap());
             let (early, late) = (expected(before_ns), expected(after_ns)); // an update may fall in between
             assert!(
@@ -162,6 +167,7 @@ fn readings_are_those_of_the_machine_that_the_test_holds() {
         }
         std::thread::sleep(std::time::Duration::from_millis(11));
     }
+    assert!(compared > 20, "{compared} of 80 reads were undisturbed");
 }
 
 #[test]

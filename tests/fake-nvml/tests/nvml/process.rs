@@ -49,8 +49,8 @@ fn counts_are_left_where_the_library_is_unloaded_without_a_shutdown() {
     };
     let installation = fake_nvml::Installation::create(folder.path(), &config).unwrap();
     let name = CString::new(installation.library().to_str().unwrap()).unwrap();
-    // SAFETY: the name is a terminated string; the symbol is nvmlInit_v2 and has its type; nothing of the library is used
-    // after it is closed.
+    // SAFETY: the name is a terminated string; the symbol is nvmlInit_v2 and has its type; nothing of the library is
+    // used after it is closed.
     unsafe {
         let library = libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL);
         assert!(!library.is_null(), "the library does not load");
