@@ -1,1 +1,52 @@
-//! energy.
+//! Recording -> Analysis: which phase drew which energy, by which method, and how sure that is.
+//!
+//! Pure functions, no I/O. The path of the data, one file each:
+//!
+//! ```text
+//! markers --phases--> spans --timeline--> who ran when --attribute--> per device
+//! readings --counter, integrate--> curve (cells of known energy) --interval--> energy per phase, bounded
+//!          \--sensor_model--> regression on the overlap of sensor window and phases (short phases)
+//! both --assemble--> analysis: grades, sums that close exactly, checks, warnings
+//! ```
+//!
+//! Invariants: a phase includes the phases inside it; phases at the top and `unattributed` add up to `total`; what is unknown is
+//! `None`. All maths is in joules, watts and seconds; times are integer nanoseconds until a difference is taken.
+
+mod assemble;
+mod attribute;
+mod cell;
+mod checks;
+mod counter;
+mod curve;
+mod integrate;
+mod interval;
+#[cfg(test)]
+mod laws;
+mod phases;
+mod shares;
+mod state;
+mod timeline;
+mod uncertainty;
+mod work;
+
+pub use assemble::analyze;
+pub use phases::spans;
+pub use uncertainty::grade;
+
+/// Which estimator is used for a phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Estimator {
+    /// For each phase the one with the smaller honest interval.
+    #[default]
+    Auto,
+    /// Differences of the cumulative curve at the exact edges.
+    Interval,
+    /// The sensor model's joint regression, wherever it can be set up.
+    Regression,
+}
+
+/// How a recording is to be analysed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Options {
+    pub estimator: Estimator,
+}

@@ -1,0 +1,161 @@
+//! Tests a recording is put to, each a verdict and a sentence, and the warnings that follow from them.
+
+use crate::model::analysis::{Check, CheckStatus};
+use crate::model::device::Device;
+use crate::model::recording::Recording;
+use crate::model::span::Spans;
+
+use super::curve::Story;
+
+/// A sweep later than this many intervals is worth a word.
+const LATE_INTERVALS: f64 = 2.0;
+
+fn check(name: impl Into<String>, status: CheckStatus, detail: impl Into<String>) -> Check {
+    Check {
+        name: name.into(),
+        status,
+        detail: detail.into(),
+    }
+}
+
+/// Checks of one device's readings over a run of `run_s` seconds.
+pub fn of_device(device: &Device, story: &Story, run_s: f64) -> Vec<Check> {
+    let id = &device.id;
+    let mut checks = vec![coverage(device, story, run_s)];
+    if story.resets > 0 || story.stuck_s > 0.0 {
+        checks.push(check(
+            format!("counter:{id}"),
+            CheckStatus::Warn,
+            format!(
+                "the energy counter of {id} was reset {} times and stood still for {:.1} s while power flowed; power readings stand in there",
+                story.resets, story.stuck_s
+            ),
+        ));
+    }
+    if let Some((ratio, seconds)) = story.counter_over_integral {
+        checks.push(agreement(device, ratio, seconds));
+    }
+    if story.glitches > 0 {
+        checks.push(check(
+            format!("glitches:{id}"),
+            CheckStatus::Warn,
+            format!(
+                "{} impossible readings of {id} (a single zero, a fall and rise) were left out",
+                story.glitches
+            ),
+        ));
+    }
+    checks
+}
+
+fn coverage(device: &Device, story: &Story, run_s: f64) -> Check {
+    let id = &device.id;
+    let share = story.hole_s / run_s.max(1e-9);
+    let status = match share {
+        s if s < 0.005 => CheckStatus::Pass,
+        s if s < 0.2 => CheckStatus::Warn,
+        _ => CheckStatus::Fail,
+    };
+    let detail = match status {
+        CheckStatus::Pass => format!("readings of {id} cover {:.1} % of the run", 100.0 * (1.0 - share)),
+        _ => format!(
+            "{id} gave no readings for {:.2} s of the run (longest hole {:.2} s): the power around is held there, with bounds as wide as the device",
+            story.hole_s, story.longest_hole_s
+        ),
+    };
+    check(format!("coverage:{id}"), status, detail)
+}
+
+/// Counter against integral. Short runs differ by their edges alone: a tenth of a second of it is allowed for.
+fn agreement(device: &Device, ratio: f64, seconds: f64) -> Check {
+    let id = &device.id;
+    let off = (ratio - 1.0).abs();
+    let allowed = 0.02 + 0.1 / seconds.max(0.1);
+    let status = match off {
+        o if o < allowed => CheckStatus::Pass,
+        o if o < 0.10 + allowed => CheckStatus::Warn,
+        _ => CheckStatus::Fail,
+    };
+    let detail = match status {
+        CheckStatus::Pass => format!(
+            "counter and power integral of {id} agree: {:+.1} % over {seconds:.0} s",
+            100.0 * (ratio - 1.0)
+        ),
+        _ => format!(
+            "the counter of {id} says {:+.1} % against the integral of its power readings over {seconds:.0} s: one of the two is wrong, or the power reading does not see all of the load; the counter is used",
+            100.0 * (ratio - 1.0)
+        ),
+    };
+    check(format!("counter_vs_integral:{id}"), status, detail)
+}
+
+/// Checks of the recording as a whole.
+pub fn of_recording(recording: &Recording, spans: &Spans) -> Vec<Check> {
+    let mut checks = Vec::new();
+    checks.extend(sampler(recording));
+    checks.push(markers(recording, spans));
+    checks
+}
+
+fn sampler(recording: &Recording) -> Option<Check> {
+    let mut late: Vec<u32> = recording.sweeps.late_ns.clone();
+    if late.is_empty() {
+        return None;
+    }
+    late.sort_unstable();
+    let at = |share: f64| f64::from(late[((late.len() - 1) as f64 * share) as usize]) * 1e-6;
+    let interval_ms = recording.run.interval_ns as f64 * 1e-6;
+    let (middle, tail) = (at(0.5), at(0.99));
+    let status = if tail > LATE_INTERVALS * interval_ms {
+        CheckStatus::Warn
+    } else {
+        CheckStatus::Pass
+    };
+    let busy: f64 = recording.sweeps.busy_ns.iter().map(|&b| f64::from(b)).sum::<f64>() * 1e-9;
+    let share = 100.0 * busy / recording.interval().seconds().max(1e-9);
+    Some(check(
+        "sampler",
+        status,
+        format!(
+            "{} sweeps, late by {middle:.2} ms (median) and {tail:.2} ms (99 %); {share:.2} % of the time was spent in sensor calls",
+            late.len()
+        ),
+    ))
+}
+
+fn markers(recording: &Recording, spans: &Spans) -> Check {
+    let faults = &spans.faults;
+    let heard = &recording.marker_faults;
+    let told = [
+        (heard.bad_lines, "lines that could not be understood"),
+        (heard.dropped, "lines that writers could not send"),
+        (faults.never_ended, "spans that never ended"),
+        (faults.never_begun, "ends without a begin"),
+        (faults.ended_by_outer, "spans ended by the span around them"),
+        (faults.out_of_order, "markers out of order"),
+    ];
+    let mut parts: Vec<String> = told
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, what)| format!("{n} {what}"))
+        .collect();
+    if parts.is_empty() {
+        return check(
+            "markers",
+            CheckStatus::Pass,
+            format!("{} markers, all in order", recording.markers.len()),
+        );
+    }
+    let examples = faults.examples.iter().chain(&heard.examples).take(3);
+    parts.extend(examples.map(|e| format!("e.g. {e}")));
+    check("markers", CheckStatus::Warn, parts.join("; "))
+}
+
+/// What a user must not overlook, from the checks.
+pub fn warnings(checks: &[Check]) -> Vec<String> {
+    checks
+        .iter()
+        .filter(|c| c.status != CheckStatus::Pass)
+        .map(|c| c.detail.clone())
+        .collect()
+}

@@ -1,0 +1,170 @@
+//! Energy counter -> cells: what was added between two of its ticks, and when those ticks were.
+//!
+//! A counter moves on a lattice of its own (1 ms for RAPL, 20 to 100 ms for NVML); the poller sees a new value some time after.
+//! A tick therefore lies between the last poll that saw the old value and the first that saw the new one.
+//!
+//! ```text
+//! polls    | 40 | 40 | 40 | 57 | 57 | 57 | 73 |
+//! ticks               ^ mid          ^ mid        cell: 57 - 40 counts? no: 73 - 57, the energy between the two ticks
+//! ```
+//!
+//! Invariants: counts stay integers until the difference is taken; a difference is never negative (wrap or reset, told apart).
+
+use crate::model::device::Device;
+use crate::model::sample::PowerStream;
+
+use super::cell::Cell;
+
+/// What a new counter value means against the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CounterStep {
+    /// There is none before.
+    First,
+    /// It went on by this many counts.
+    Advanced(u64),
+    /// It started again from zero on the way; counts since.
+    Wrapped(u64),
+    /// It fell, and cannot have wrapped: what it had counted is lost.
+    Reset,
+}
+
+impl CounterStep {
+    /// The step from `old` to `new` of a counter that starts again after `wraps_at`; `most` is what it can have counted meanwhile.
+    pub fn between(old: u64, new: u64, wraps_at: Option<u64>, most: Option<f64>) -> Self {
+        if new >= old {
+            return Self::Advanced(new - old);
+        }
+        match wraps_at {
+            Some(wrap) if old <= wrap => {
+                let counts = (wrap - old).saturating_add(new);
+                if most.is_some_and(|most| counts as f64 > most) {
+                    Self::Reset
+                } else {
+                    Self::Wrapped(counts)
+                }
+            }
+            _ => Self::Reset,
+        }
+    }
+}
+
+/// A value change and when it happened.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tick {
+    /// Middle of the time in which it must have happened, nanoseconds.
+    pub t: i64,
+    /// Half of that time.
+    pub half_ns: i64,
+    pub step: CounterStep,
+}
+
+/// Cells of a counter and how they came about.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Counted {
+    pub cells: Vec<Cell>,
+    pub resets: u64,
+    pub glitches: u64,
+    /// Median time between ticks, seconds.
+    pub period_s: Option<f64>,
+}
+
+/// All ticks of a stream's counter, and how many readings were dropped as impossible.
+pub fn ticks(device: &Device, stream: &PowerStream) -> (Vec<Tick>, u64) {
+    let polls: Vec<(i64, i64, u64)> = stream
+        .counter
+        .iter()
+        .zip(stream.times.t.iter().zip(&stream.times.half_width_ns))
+        .filter_map(|(value, (t, half))| Some((t.as_nanos(), i64::from(*half), (*value)?)))
+        .collect();
+    let believed_ns = device.counter_timing.update_period_ms.map(|ms| (ms * 1e6) as i64);
+    // Twice the limit: what no board exceeds over the time between two polls.
+    let most_watts = device.power_limit.map(|limit| 2.0 * limit.get());
+    let mut ticks = Vec::new();
+    let mut glitches = 0;
+    let Some(&(mut seen_at, mut seen_half, mut value)) = polls.first() else {
+        return (ticks, 0);
+    };
+    for (i, &(t, half, new)) in polls.iter().enumerate().skip(1) {
+        // One reading that falls and comes back was a bad read, not a reset (spurious zeros: measurement of the field, nvidia-smi and
+        // NVML wrappers report them at fast polling).
+        if new < value && polls.get(i + 1).is_some_and(|next| next.2 >= value) {
+            glitches += 1;
+            continue;
+        }
+        if new != value {
+            let earliest = (seen_at - seen_half).max(believed_ns.map_or(i64::MIN, |period| t - half - period));
+            let latest = t + half;
+            let seconds = (t - seen_at) as f64 * 1e-9 + believed_ns.map_or(1.0, |p| p as f64 * 1e-9);
+            let most = most_watts.map(|w| w * seconds / stream.counter_unit_joules);
+            let step = match CounterStep::between(value, new, stream.counter_wraps_at, most) {
+                CounterStep::Advanced(_) | CounterStep::Wrapped(_) if ticks.is_empty() => CounterStep::First,
+                step => step,
+            };
+            ticks.push(Tick {
+                t: earliest + (latest - earliest) / 2,
+                half_ns: (latest - earliest) / 2,
+                step,
+            });
+        }
+        (seen_at, seen_half, value) = (t, half, new);
+    }
+    (ticks, glitches)
+}
+
+/// The counter's cells, calibrated.
+pub fn cells(device: &Device, stream: &PowerStream) -> Counted {
+    let (ticks, glitches) = ticks(device, stream);
+    let mut counted = Counted {
+        glitches,
+        period_s: median_gap_s(&ticks),
+        ..Counted::default()
+    };
+    let (gain, offset) = device.calibration.map_or((1.0, 0.0), |c| (c.gain, c.offset.get()));
+    for pair in ticks.windows(2) {
+        let (from, to) = (pair[0], pair[1]);
+        let counts = match to.step {
+            CounterStep::Advanced(counts) | CounterStep::Wrapped(counts) => Some(counts),
+            CounterStep::First | CounterStep::Reset => None,
+        };
+        counted.resets += u64::from(to.step == CounterStep::Reset);
+        if to.t <= from.t {
+            continue;
+        }
+        let seconds = (to.t - from.t) as f64 * 1e-9;
+        let raw = counts.map_or(0.0, |c| c as f64 * stream.counter_unit_joules);
+        counted.cells.push(Cell {
+            start: from.t,
+            end: to.t,
+            joules: (raw - offset * seconds) / gain,
+            known: counts.is_some(),
+            edge_s: from.half_ns.max(to.half_ns) as f64 * 1e-9 / 3.0_f64.sqrt(),
+            variance: 0.0,
+        });
+    }
+    counted
+}
+
+fn median_gap_s(ticks: &[Tick]) -> Option<f64> {
+    let mut gaps: Vec<i64> = ticks.windows(2).map(|p| p[1].t - p[0].t).collect();
+    if gaps.len() < 4 {
+        return None;
+    }
+    gaps.sort_unstable();
+    Some(gaps[gaps.len() / 2] as f64 * 1e-9)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_told_apart() {
+        use CounterStep::{Advanced, Reset, Wrapped};
+        assert_eq!(CounterStep::between(5, 9, None, None), Advanced(4));
+        assert_eq!(CounterStep::between(9, 5, None, None), Reset);
+        assert_eq!(CounterStep::between(98, 5, Some(100), None), Wrapped(7));
+        // From 10 to 5 by wrapping would be 95 counts; the device can only have counted 20.
+        assert_eq!(CounterStep::between(10, 5, Some(100), Some(20.0)), Reset);
+        assert_eq!(CounterStep::between(200, 5, Some(100), None), Reset);
+    }
+}

@@ -1,0 +1,257 @@
+//! A device's energy over time: cells of which only the energy as a whole is known.
+//!
+//! Owns the joining of sources: counter cells first, power cells where the counter has a hole or has not ticked yet, and an honest
+//! nothing where both are silent. Leaves to `interval` how a cell is split between the phases that share it.
+//!
+//! ```text
+//! counter   .....|------|------|------|xxxxxxxxx|------|......      x reset or stuck: energy unknown
+//! power     |--|--|--|--|--|--|--|--|--|--|  hole   |--|--|--|
+//! curve     |--|-|------|------|------|--|--|?????|.|------|..|     ? known = false: held power, bounds instead of a value
+//! ```
+//!
+//! Invariants: cells are contiguous, ascending, and cover the run. Units: nanoseconds, joules.
+
+use crate::model::analysis::Method;
+use crate::model::device::{Device, Source};
+use crate::model::sample::PowerStream;
+use crate::model::time::Interval;
+
+use super::cell::Cell;
+use super::counter;
+use super::integrate;
+
+/// The power a device can have within a cell, watts: what splits of a cell's energy are possible.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PowerRange {
+    pub floor: f64,
+    pub ceiling: f64,
+}
+
+impl PowerRange {
+    /// Phases shorter than a cell average out, so the cells' own extremes are no bound: half the lowest, and the power limit (twice
+    /// the highest where it is unknown).
+    fn of(cells: &[Cell], device: &Device) -> Self {
+        let known = cells.iter().filter(|c| c.known && c.end > c.start).map(Cell::watts);
+        let (low, high) = known.fold((f64::INFINITY, 0.0_f64), |(low, high), w| (low.min(w), high.max(w)));
+        let floor = if low.is_finite() { (0.5 * low).max(0.0) } else { 0.0 };
+        let ceiling = match device.power_limit {
+            Some(limit) if limit.get() > 0.0 => (1.05 * high).max(limit.get()),
+            _ => 2.0 * high,
+        };
+        Self { floor, ceiling }
+    }
+}
+
+/// Where a source's figures came from and how much of the run they cover.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Curve {
+    pub cells: Vec<Cell>,
+    pub range: PowerRange,
+    pub method: Method,
+    pub story: Story,
+}
+
+/// What happened on the way from readings to the curve: the material of checks and warnings.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Story {
+    /// Seconds of the run no sensor saw.
+    pub hole_s: f64,
+    /// Longest of those stretches, seconds.
+    pub longest_hole_s: f64,
+    /// Counter resets, and stretches in which the counter stood still while power flowed.
+    pub resets: u64,
+    pub stuck_s: f64,
+    /// Readings dropped as impossible (a single zero, a step back and forth).
+    pub glitches: u64,
+    /// Counter energy over power integral where both were seen, and the seconds that covers.
+    pub counter_over_integral: Option<(f64, f64)>,
+    /// Median time between updates as seen, milliseconds.
+    pub power_period_ms: Option<f64>,
+    pub counter_period_ms: Option<f64>,
+}
+
+/// The curve of one device, or `None` where no sensor said anything usable.
+pub fn build(device: &Device, stream: &PowerStream, run: Interval) -> Option<Curve> {
+    let counter = counter::cells(device, stream);
+    let power = integrate::cells(device, stream);
+    let mut story = Story {
+        resets: counter.resets,
+        glitches: counter.glitches + power.glitches,
+        power_period_ms: power.period_s.map(|s| s * 1e3),
+        counter_period_ms: counter.period_s.map(|s| s * 1e3),
+        ..Story::default()
+    };
+    let mut counter_cells = counter.cells;
+    mark_stuck(&mut counter_cells, &power.cells, &mut story);
+    story.counter_over_integral = compare(&counter_cells, &power.cells, run);
+    let counted: f64 = overlap_s(&counter_cells, run);
+    let mut cells = splice(&counter_cells, &power.cells);
+    if cells.iter().all(|c| !c.known) {
+        return None;
+    }
+    cover(&mut cells, run);
+    fill(&mut cells);
+    for cell in cells.iter().filter(|c| !c.known) {
+        let s = (cell.end.min(run.end.as_nanos()) - cell.start.max(run.start.as_nanos())).max(0) as f64 * 1e-9;
+        story.hole_s += s;
+        story.longest_hole_s = story.longest_hole_s.max(s);
+    }
+    let method = match device.source {
+        Source::Estimate => Method::Estimate,
+        _ if counted > 0.5 * run.seconds() => Method::Counter,
+        _ => Method::Integral,
+    };
+    Some(Curve {
+        range: PowerRange::of(&cells, device),
+        cells,
+        method,
+        story,
+    })
+}
+
+/// Seconds of the run that known cells cover.
+fn overlap_s(cells: &[Cell], run: Interval) -> f64 {
+    let inside = |c: &&Cell| (c.end.min(run.end.as_nanos()) - c.start.max(run.start.as_nanos())).max(0);
+    cells.iter().filter(|c| c.known).map(|c| inside(&c)).sum::<i64>() as f64 * 1e-9
+}
+
+/// Energy of `cells` in `from..to`, if they know all of it. `at` is a position to search on from.
+fn energy_between(cells: &[Cell], at: &mut usize, from: i64, to: i64) -> Option<f64> {
+    while cells.get(*at).is_some_and(|c| c.end <= from) {
+        *at += 1;
+    }
+    let mut joules = 0.0;
+    let mut reached = from;
+    for cell in &cells[*at..] {
+        if reached >= to {
+            break;
+        }
+        if !cell.known || cell.start > reached {
+            return None;
+        }
+        let end = cell.end.min(to);
+        joules += cell.watts() * (end - reached) as f64 * 1e-9;
+        reached = end;
+    }
+    (reached >= to).then_some(joules)
+}
+
+/// A counter that stood still for much longer than its period while power flowed has lost that energy.
+fn mark_stuck(counter: &mut [Cell], power: &[Cell], story: &mut Story) {
+    let mut lengths: Vec<i64> = counter.iter().map(|c| c.end - c.start).collect();
+    if lengths.is_empty() {
+        return;
+    }
+    lengths.sort_unstable();
+    let usual = lengths[lengths.len() / 2];
+    let mut at = 0;
+    for cell in counter.iter_mut().filter(|c| c.known && c.end - c.start > 5 * usual) {
+        if energy_between(power, &mut at, cell.start, cell.end).is_some_and(|seen| cell.joules < 0.7 * seen) {
+            cell.known = false;
+            story.stuck_s += cell.seconds();
+        }
+    }
+}
+
+/// Counter over integral where both know the energy.
+fn compare(counter: &[Cell], power: &[Cell], run: Interval) -> Option<(f64, f64)> {
+    let (mut counted, mut integrated, mut seconds, mut at) = (0.0, 0.0, 0.0, 0);
+    let inside = |c: &&Cell| c.known && c.start >= run.start.as_nanos() && c.end <= run.end.as_nanos();
+    for cell in counter.iter().filter(inside) {
+        if let Some(joules) = energy_between(power, &mut at, cell.start, cell.end) {
+            counted += cell.joules;
+            integrated += joules;
+            seconds += cell.seconds();
+        }
+    }
+    (integrated > 0.0).then(|| (counted / integrated, seconds))
+}
+
+/// Counter cells, with power cells where the counter knows nothing.
+fn splice(counter: &[Cell], power: &[Cell]) -> Vec<Cell> {
+    let mut cells = Vec::with_capacity(counter.len() + 16);
+    let (Some(first), Some(last)) = (counter.first(), counter.last()) else {
+        return power.to_vec();
+    };
+    let mut at = 0;
+    take(power, &mut at, i64::MIN, first.start, &mut cells);
+    for cell in counter {
+        if cell.known {
+            cells.push(*cell);
+        } else {
+            let before = cells.len();
+            take(power, &mut at, cell.start, cell.end, &mut cells);
+            if cells.len() == before {
+                cells.push(*cell);
+            }
+        }
+    }
+    take(power, &mut at, last.end, i64::MAX, &mut cells);
+    cells
+}
+
+/// Append the parts of `power` that lie in `from..to`.
+fn take(power: &[Cell], at: &mut usize, from: i64, to: i64, cells: &mut Vec<Cell>) {
+    while power.get(*at).is_some_and(|c| c.end <= from) {
+        *at += 1;
+    }
+    for cell in &power[*at..] {
+        let (start, end) = (cell.start.max(from), cell.end.min(to));
+        if cell.start >= to {
+            break;
+        }
+        if end > start {
+            let part = (end - start) as f64 / (cell.end - cell.start) as f64;
+            cells.push(Cell {
+                start,
+                end,
+                joules: cell.joules * part,
+                variance: cell.variance * part,
+                ..*cell
+            });
+        }
+    }
+}
+
+/// Make the cells contiguous and long enough for the run: what lies between is unknown.
+fn cover(cells: &mut Vec<Cell>, run: Interval) {
+    let unknown = |start, end| Cell {
+        start,
+        end,
+        joules: 0.0,
+        known: false,
+        edge_s: 0.0,
+        variance: 0.0,
+    };
+    let mut whole = Vec::with_capacity(cells.len() + 2);
+    let mut reached = run.start.as_nanos().min(cells.first().map_or(i64::MAX, |c| c.start));
+    for cell in cells.drain(..).filter(|c| c.end > c.start) {
+        if cell.start > reached {
+            whole.push(unknown(reached, cell.start));
+        }
+        reached = cell.end;
+        whole.push(cell);
+    }
+    if reached < run.end.as_nanos() {
+        whole.push(unknown(reached, run.end.as_nanos()));
+    }
+    *cells = whole;
+}
+
+/// Unknown cells hold the power of the known cells beside them: a value to carry, bounded as unknown.
+fn fill(cells: &mut [Cell]) {
+    let mut before = None;
+    for i in 0..cells.len() {
+        if cells[i].known {
+            before = Some(cells[i].watts());
+            continue;
+        }
+        let after = cells[i..].iter().find(|c| c.known).map(Cell::watts);
+        let held = match (before, after) {
+            (Some(a), Some(b)) => 0.5 * (a + b),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => 0.0,
+        };
+        cells[i].joules = held * cells[i].seconds();
+    }
+}

@@ -1,0 +1,205 @@
+//! Power readings -> cells: each reading held over its update cell.
+//!
+//! A reading that became visible at u is the mean over the window that ended a delay before: it is held over one period around that
+//! window's middle. Holes in the readings stay holes.
+//!
+//! ```text
+//! window W         [####]      [####]      [####]         W < T: the rest of the cell was not looked at (variance)
+//! visible               ^u1         ^u2         ^u3
+//! cells            |--- y1 ---|--- y2 ---|--- y3 ---|
+//! ```
+//!
+//! A window of several periods (a 1 s average every 100 ms) is thinned to readings whose windows tile time.
+
+use crate::model::device::{Device, SensorTiming, Source};
+use crate::model::sample::PowerStream;
+
+use super::cell::Cell;
+
+/// The window of the long average (NVML field 185, `nvml.h`: one second).
+const AVERAGE_WINDOW_MS: f64 = 1000.0;
+/// Equal values hide updates: a stretch of this many periods without a change is cut into periods.
+const STRETCH: f64 = 1.5;
+
+/// One new value of the sensor.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Update {
+    /// Middle of the time in which it appeared, nanoseconds.
+    pub t: i64,
+    pub half_ns: i64,
+    pub watts: f64,
+    /// No readings between the update before and this one.
+    pub after_hole: bool,
+}
+
+/// Cells of a power stream and how they came about.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Integrated {
+    pub cells: Vec<Cell>,
+    pub glitches: u64,
+    pub period_s: Option<f64>,
+}
+
+/// The least averaged column there is, with what is believed of its timing.
+fn column<'a>(device: &Device, stream: &'a PowerStream) -> (&'a [f64], SensorTiming) {
+    if stream.watts.iter().any(|w| w.is_finite()) {
+        return (&stream.watts, device.power_timing);
+    }
+    let timing = SensorTiming {
+        window_ms: Some(AVERAGE_WINDOW_MS),
+        ..device.power_timing
+    };
+    (&stream.average_watts, timing)
+}
+
+/// All updates, their usual distance in seconds, and how many readings were dropped as impossible.
+pub fn updates(device: &Device, stream: &PowerStream) -> (Vec<Update>, Option<f64>, u64) {
+    let (watts, timing) = column(device, stream);
+    let mut polls: Vec<(i64, i64, f64)> = Vec::with_capacity(watts.len());
+    let mut glitches = 0;
+    for (&w, (t, &half)) in watts.iter().zip(stream.times.t.iter().zip(&stream.times.half_width_ns)) {
+        // A device that is on draws more than nothing: a zero among readings is a failed read that some drivers give.
+        let impossible = !w.is_finite() || w < 0.0 || (w == 0.0 && device.source != Source::Estimate);
+        if impossible {
+            glitches += u64::from(w.is_finite());
+        } else {
+            polls.push((t.as_nanos(), i64::from(half), w));
+        }
+    }
+    let poll_s = median_s(polls.windows(2).map(|p| p[1].0 - p[0].0));
+    let changes: Vec<i64> = polls.windows(2).filter(|p| p[1].2 != p[0].2).map(|p| p[1].0).collect();
+    let seen = (changes.len() >= 8)
+        .then(|| median_s(changes.windows(2).map(|p| p[1] - p[0])))
+        .flatten();
+    let believed = timing.update_period_ms.map(|ms| ms * 1e-3);
+    let period = match (seen, believed) {
+        // Equal neighbours make the seen period longer than it is, never shorter.
+        (Some(seen), Some(believed)) if seen > 0.5 * believed && seen < 1.5 * believed => Some(seen),
+        (Some(seen), None) => Some(seen),
+        (Some(seen), Some(believed)) => Some(seen.min(believed.max(poll_s.unwrap_or(0.0)))),
+        (None, Some(believed)) => Some(believed.max(poll_s.unwrap_or(0.0))),
+        (None, None) => poll_s,
+    };
+    let hole_ns = (5.0 * poll_s.unwrap_or(0.0)).max(3.0 * period.unwrap_or(0.0)).max(0.05) * 1e9;
+    let mut updates: Vec<Update> = Vec::with_capacity(changes.len() + 1);
+    for (i, &(t, half, w)) in polls.iter().enumerate() {
+        let before = i.checked_sub(1).map(|j| polls[j]);
+        let gap = before.map_or(0, |b| t - b.0);
+        let after_hole = gap as f64 > hole_ns;
+        let since = updates.last().map_or(f64::INFINITY, |u| (t - u.t) as f64 * 1e-9);
+        let due = period.is_none_or(|p| since >= STRETCH * p);
+        let changed = before.is_none_or(|b| b.2 != w);
+        if !(changed || after_hole || due) {
+            continue;
+        }
+        let (t, half_ns) = match (before, updates.last(), period) {
+            (Some(b), _, _) if changed && !after_hole => (b.0 + (t - b.0) / 2, (t - b.0) / 2 + half),
+            // No change to see: the next of the unseen updates.
+            (Some(_), Some(last), Some(p)) if !after_hole => (last.t + (p * 1e9) as i64, (p * 2e8) as i64),
+            _ => (t, half),
+        };
+        updates.push(Update {
+            t: updates.last().map_or(t, |u| t.max(u.t + 1)),
+            half_ns,
+            watts: w,
+            after_hole,
+        });
+    }
+    (updates, period, glitches)
+}
+
+/// The power stream's cells, calibrated.
+pub fn cells(device: &Device, stream: &PowerStream) -> Integrated {
+    let (updates, period, glitches) = updates(device, stream);
+    let (_, timing) = column(device, stream);
+    let mut integrated = Integrated {
+        glitches,
+        period_s: period,
+        ..Integrated::default()
+    };
+    let Some(period_s) = period.filter(|p| *p > 0.0) else {
+        return integrated;
+    };
+    let window_s = timing.window_ms.map_or(period_s, |ms| ms * 1e-3);
+    let tile = (window_s / period_s).round().max(1.0) as usize;
+    let cell_ns = (period_s * tile as f64 * 1e9) as i64;
+    let back_ns = ((timing.delay_ms.unwrap_or(0.0) * 1e-3 + 0.5 * window_s) * 1e9) as i64;
+    let (gain, offset) = device.calibration.map_or((1.0, 0.0), |c| (c.gain, c.offset.get()));
+    let thinned = thin(&updates, tile);
+    let blind = unseen_variance(&thinned, window_s / (period_s * tile as f64)) * (cell_ns as f64 * 1e-9).powi(2)
+        / (gain * gain);
+    for (i, update) in thinned.iter().enumerate() {
+        let middle = update.t - back_ns;
+        let neighbour = |other: Option<&Update>, hole: bool| other.filter(|_| !hole).map(|o| o.t - back_ns);
+        let before = neighbour(i.checked_sub(1).map(|j| &thinned[j]), update.after_hole);
+        let after = neighbour(thinned.get(i + 1), thinned.get(i + 1).is_some_and(|n| n.after_hole));
+        let start = before.map_or(middle - cell_ns / 2, |b| b + (middle - b) / 2);
+        let start = start.max(integrated.cells.last().map_or(i64::MIN, |c| c.end));
+        let end = after.map_or(middle + cell_ns / 2, |a| middle + (a - middle) / 2);
+        if end <= start {
+            continue;
+        }
+        let watts = (update.watts - offset) / gain;
+        integrated.cells.push(Cell {
+            start,
+            end,
+            joules: watts * (end - start) as f64 * 1e-9,
+            known: true,
+            edge_s: update.half_ns as f64 * 1e-9 / 3.0_f64.sqrt(),
+            variance: blind,
+        });
+    }
+    integrated
+}
+
+/// Every n-th update, counted anew after each hole.
+fn thin(updates: &[Update], n: usize) -> Vec<Update> {
+    let mut since = 0;
+    let mut hole = false;
+    let mut kept = Vec::with_capacity(updates.len() / n + 1);
+    for update in updates {
+        since = if update.after_hole { 0 } else { since };
+        hole |= update.after_hole;
+        if since % n == 0 {
+            kept.push(Update {
+                after_hole: hole,
+                ..*update
+            });
+            hole = false;
+        }
+        since += 1;
+    }
+    kept
+}
+
+/// Variance (W²) of a cell's mean power about the reading that stands for it, where the window covers only `duty` of the cell:
+/// the long-run variance of the readings (Bartlett weights), for readings that beat with the load are not independent.
+fn unseen_variance(updates: &[Update], duty: f64) -> f64 {
+    if duty >= 0.95 || updates.len() < 4 {
+        return 0.0;
+    }
+    let n = updates.len();
+    let mean = updates.iter().map(|u| u.watts).sum::<f64>() / n as f64;
+    let lags = (n as f64).sqrt() as usize;
+    let covariance = |lag: usize| {
+        let products = updates
+            .iter()
+            .zip(&updates[lag..])
+            .map(|(a, b)| (a.watts - mean) * (b.watts - mean));
+        products.sum::<f64>() / n as f64
+    };
+    let own = covariance(0);
+    let tails: f64 = (1..=lags)
+        .map(|l| 2.0 * (1.0 - l as f64 / (lags + 1) as f64) * covariance(l))
+        .sum();
+    (own + tails).max(0.1 * own) * (1.0 - duty)
+}
+
+fn median_s(gaps: impl Iterator<Item = i64>) -> Option<f64> {
+    let mut gaps: Vec<i64> = gaps.collect();
+    if gaps.is_empty() {
+        return None;
+    }
+    gaps.sort_unstable();
+    Some(gaps[gaps.len() / 2] as f64 * 1e-9)
+}

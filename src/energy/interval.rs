@@ -1,0 +1,137 @@
+//! The interval estimator: a cell's energy split between the phases in it by their time, and how wrong that can be.
+//!
+//! Within a cell only the sum is known. A phase that has x of the cell's L seconds gets x/L of its energy E; but with power between
+//! a floor and a ceiling it can truly have had anything in
+//!
+//! ```text
+//! max(floor x, E - ceiling (L - x))  ..  min(ceiling x, E - floor (L - x))
+//! ```
+//!
+//! A phase's cells that it fills alone add nothing to its doubt. Doubts of split cells add up *linearly*: a phase that always stands
+//! beside the same neighbour is wrong to the same side each time, and repetition does not help (bias T dP/6 an edge).
+//! Timing noise of the cell edges is independent and adds in quadrature.
+
+use super::curve::Curve;
+use super::shares;
+use super::timeline::Timeline;
+use super::uncertainty::{Figure, exact_joules};
+
+/// What the interval estimator says of one device.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Split {
+    /// Energy of each leaf (phases, then outside). They add up to the total, exactly.
+    pub leaves: Vec<f64>,
+    /// Time of each leaf, seconds.
+    pub seconds: Vec<f64>,
+    /// Each phase with everything inside it, then outside, then the whole run.
+    pub figures: Vec<Figure>,
+}
+
+/// Sums for a phase, everything inside it included.
+#[derive(Debug, Clone, Copy, Default)]
+struct Bounds {
+    joules: f64,
+    low: f64,
+    high: f64,
+    variance: f64,
+}
+
+/// Split `curve` over the leaves of `timeline`; `parents[p]` is the phase around phase p.
+pub fn split(curve: &Curve, timeline: &Timeline, parents: &[Option<usize>]) -> Split {
+    let outside = timeline.outside();
+    let whole = outside + 1;
+    let mut leaves = vec![0.0; timeline.leaves];
+    let mut seconds = vec![0.0; timeline.leaves];
+    let mut bounds = vec![Bounds::default(); whole + 1];
+    let mut inclusive = vec![0.0; whole + 1];
+    let mut touched = Vec::new();
+    let cells = curve.cells.iter().map(|c| (c.start, c.end));
+    shares::walk(timeline, cells, |i, shares| {
+        let cell = &curve.cells[i];
+        let length = cell.seconds();
+        for &(leaf, s) in shares {
+            leaves[leaf] += cell.joules * s / length;
+            seconds[leaf] += s;
+            let mut at = Some(leaf);
+            while let Some(phase) = at {
+                if inclusive[phase] == 0.0 {
+                    touched.push(phase);
+                }
+                inclusive[phase] += s;
+                at = parents.get(phase).copied().flatten();
+            }
+            if inclusive[whole] == 0.0 {
+                touched.push(whole);
+            }
+            inclusive[whole] += s;
+        }
+        for phase in touched.drain(..) {
+            let s = std::mem::take(&mut inclusive[phase]);
+            add(&mut bounds[phase], curve, i, s.min(length), length);
+        }
+    });
+    let mut figures: Vec<Figure> = bounds.iter().map(|b| figure(b, curve)).collect();
+    for leaf in &mut leaves {
+        *leaf = exact_joules(*leaf);
+    }
+    replace_by_sums(&mut figures, &leaves, parents);
+    Split {
+        leaves,
+        seconds,
+        figures,
+    }
+}
+
+/// The values of the figures are sums of leaves, so that they close exactly.
+pub fn replace_by_sums(figures: &mut [Figure], leaves: &[f64], parents: &[Option<usize>]) {
+    let outside = leaves.len() - 1;
+    let mut sums = vec![0.0; figures.len()];
+    for (leaf, joules) in leaves.iter().enumerate() {
+        let mut at = Some(leaf);
+        while let Some(phase) = at {
+            sums[phase] += joules;
+            at = parents.get(phase).copied().flatten();
+        }
+        sums[outside + 1] += joules;
+    }
+    for (figure, sum) in figures.iter_mut().zip(sums) {
+        figure.joules = sum;
+    }
+}
+
+/// One cell of which a phase has `s` of `length` seconds.
+fn add(bounds: &mut Bounds, curve: &Curve, i: usize, s: f64, length: f64) {
+    let cell = &curve.cells[i];
+    let (floor, ceiling) = (curve.range.floor, curve.range.ceiling);
+    let energy = cell.joules;
+    let part = s / length;
+    let share = energy * part;
+    bounds.joules += share;
+    // The last nanosecond of a cell is not worth a doubt.
+    let alone = length - s < 1e-9;
+    if !cell.known {
+        bounds.low += (floor * s).min(share);
+        bounds.high += (ceiling * s).max(share);
+    } else if alone {
+        bounds.low += share;
+        bounds.high += share;
+        bounds.variance += cell.variance;
+    } else {
+        bounds.low += (floor * s).max(energy - ceiling * (length - s)).min(share);
+        bounds.high += (ceiling * s).min(energy - floor * (length - s)).max(share);
+        let mixing = 2.0 * part.min(1.0 - part);
+        bounds.variance += cell.variance * part + (cell.watts() * cell.edge_s * mixing).powi(2);
+    }
+}
+
+fn figure(bounds: &Bounds, curve: &Curve) -> Figure {
+    let bound = (bounds.joules - bounds.low).max(bounds.high - bounds.joules);
+    let noise = 2.0 * bounds.variance.sqrt();
+    Figure {
+        joules: bounds.joules,
+        u95: bound.hypot(noise),
+        scale: 0.0,
+        upper: bounds.high + noise,
+        method: curve.method,
+    }
+}
