@@ -8,6 +8,7 @@ pub mod format;
 pub mod json;
 pub mod markdown;
 pub mod notes;
+pub mod plot;
 pub mod tables;
 pub mod text;
 
