@@ -12,6 +12,9 @@ use super::palette::BACKGROUND;
 /// Real `sans-serif` fonts of an SVG's reader are up to this much wider than the one text is measured with.
 const WIDER_FONT: f64 = 1.16;
 
+/// plotters takes the height of a line for the size of a font.
+const LINE_HEIGHT: f64 = 1.14;
+
 /// Which point of a text stands at its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Anchor {
@@ -107,7 +110,7 @@ impl<B: DrawingBackend> Canvas<B> {
     }
 
     fn style(&self, size: f64) -> TextStyle<'static> {
-        TextStyle::from(("sans-serif", size * self.scale).into_font())
+        TextStyle::from(("sans-serif", size * LINE_HEIGHT * self.scale).into_font())
     }
 
     /// How much room a text needs, whatever font draws it.
