@@ -5,9 +5,11 @@
 
 pub mod csv;
 pub mod format;
+pub mod html;
 pub mod json;
 pub mod markdown;
 pub mod notes;
+pub mod plot;
 pub mod tables;
 pub mod text;
 

@@ -1,5 +1,7 @@
 //! Analyses to render in tests: a training run on two GPUs with an estimated CPU, and its odd relatives.
 
+mod readings;
+
 use std::collections::BTreeMap;
 
 use crate::model::analysis::*;
@@ -7,6 +9,8 @@ use crate::model::device::{Device, DeviceId, DeviceKind, SensorTiming, Source};
 use crate::model::span::Metric;
 use crate::model::time::Timestamp;
 use crate::model::units::{Joules, Seconds, Watts};
+
+pub use self::readings::{long_run, short_run, training_with_readings};
 
 /// 2026-11-23T22:12:04Z.
 const STARTED_NS: i64 = 1_795_471_924_000_000_000;

@@ -39,7 +39,13 @@ fn with_unit(joules: f64, u95: Option<f64>) -> String {
     let (factor, unit) = prefix(joules.abs().max(u95), 1.0);
     let (value, half_width) = (joules / factor, u95 / factor);
     let decimals = decimals_of_interval(value, half_width);
-    format!("{} ± {} {unit}", fixed(value, decimals), fixed(half_width, decimals))
+    // An interval below the last digit shown is shown as that digit: `± 0` would claim what no sensor can.
+    let shown = if half_width > 0.0 {
+        half_width.max(10f64.powi(-decimals))
+    } else {
+        0.0
+    };
+    format!("{} ± {} {unit}", fixed(value, decimals), fixed(shown, decimals))
 }
 
 fn with_unit_digits(joules: f64, digits: i32) -> String {
@@ -246,7 +252,7 @@ mod tests {
         assert_eq!(of(5.0, 0.0996), "5.00 ± 0.10 J");
         assert_eq!(of(0.2, 40.0), "0 ± 40 J");
         assert_eq!(of(999.97, 0.5), "999.97 ± 0.50 J");
-        assert_eq!(of(123.456, 1e-9), "123.456 ± 0.000 J");
+        assert_eq!(of(123.456, 1e-9), "123.456 ± 0.001 J");
         assert_eq!(of(-3.0, 5.0), "-3.0 ± 5.0 J");
         assert_eq!(of(0.0, 0.0), "0.000 ± 0.000 J");
     }

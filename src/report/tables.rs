@@ -9,7 +9,7 @@ mod phases;
 
 pub use devices::devices;
 pub use metrics::metrics;
-pub use phases::phases;
+pub use phases::{energy_labels, phases};
 
 use super::format::UNKNOWN;
 use crate::model::analysis::{EnergyEstimate, Grade, Method};

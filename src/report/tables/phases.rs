@@ -111,3 +111,21 @@ fn sum_row(analysis: &Analysis, name: &str, wall: Seconds, energy: &EnergyEstima
 fn holds_estimate(energy: &EnergyEstimate, devices: &[DeviceEnergy]) -> bool {
     energy.method == Method::Estimate || devices.iter().any(|d| d.energy.method == Method::Estimate)
 }
+
+/// `~18.43 ± 0.21 kJ  A` for each phase and, behind them, for what no phase covers.
+pub fn energy_labels(analysis: &Analysis) -> Vec<String> {
+    let label = |energy: &EnergyEstimate, devices: &[DeviceEnergy]| {
+        let (energy_text, grade) = (
+            energy_cell(energy, holds_estimate(energy, devices)).text,
+            grade_cell(energy).text,
+        );
+        if energy_text == format::UNKNOWN {
+            energy_text
+        } else {
+            format!("{energy_text}  {grade}")
+        }
+    };
+    let un = &analysis.unattributed;
+    let phases = analysis.phases.iter().map(|p| label(&p.energy, &p.devices));
+    phases.chain([label(&un.energy, &un.devices)]).collect()
+}

@@ -203,21 +203,23 @@ fn padded(text: &str, width: usize, right: bool) -> String {
     if right { space + text } else { text.to_owned() + &space }
 }
 
-/// `text` in at most `width` columns, an ellipsis where something is missing.
+/// `text` in at most `width` columns, an ellipsis in its middle where something is missing: names often differ at their ends.
 pub(super) fn shortened(text: &str, width: usize) -> String {
     if display_width(text) <= width {
         return text.to_owned();
     }
-    let mut out = String::new();
+    let room = width.saturating_sub(1);
+    let head = prefix(text.chars(), room.div_ceil(2));
+    let tail = prefix(text.chars().rev(), room / 2);
+    head.iter().chain(['…'].iter()).chain(tail.iter().rev()).collect()
+}
+
+/// As many of the characters as fit into `width` columns.
+fn prefix(chars: impl Iterator<Item = char>, width: usize) -> Vec<char> {
     let mut used = 0;
-    for c in text.chars() {
-        let wide = display_width(c.encode_utf8(&mut [0; 4]));
-        if used + wide + 1 > width {
-            break;
-        }
-        used += wide;
-        out.push(c);
-    }
-    out.push('…');
-    out
+    let fits = chars.take_while(|c| {
+        used += display_width(c.encode_utf8(&mut [0; 4]));
+        used <= width
+    });
+    fits.collect()
 }
