@@ -256,6 +256,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::sensors::interface::ReadError;
 
     /// A powercap tree in a scratch folder.
     struct Fake {
