@@ -8,11 +8,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::model::device::DeviceKind;
+use crate::model::device::{Device, DeviceKind};
 use crate::model::units::Watts;
 
 use super::estimate::{self, CpuEstimate};
 use super::finding::{Family, Finding, Status};
+use super::hwmon;
 use super::interface::Sensor;
 pub use super::nvml::enumerate::GpuSelection;
 use super::nvml::{self, library::Library, library::OpenError};
@@ -70,6 +71,7 @@ pub fn discover(request: &Request) -> Discovery {
         None => find_nvml(request, &mut found),
     }
     find_rapl(request, &mut found);
+    find_hwmon(request, &mut found);
     if !found.sensors.iter().any(|s| s.device().kind == DeviceKind::Cpu) {
         estimate_cpu(request, &mut found);
     }
@@ -132,6 +134,21 @@ fn find_rapl(request: &Request, found: &mut Discovery) {
     let rapl = rapl::zones::enumerate(&request.sysfs, &cpu, std::thread::sleep);
     found.sensors.extend(rapl.sensors);
     found.findings.extend(rapl.findings);
+}
+
+fn find_hwmon(request: &Request, found: &mut Discovery) {
+    let others: Vec<&Device> = found.sensors.iter().map(|s| s.device()).collect();
+    let has_gpus = others.iter().any(|d| d.kind == DeviceKind::Gpu);
+    let wanted = |number: u32, id: Option<&str>| match &request.gpus {
+        // CUDA's variable says nothing about GPUs of other makers.
+        GpuSelection::All | GpuSelection::Visible(_) => request.simulate.is_none(),
+        GpuSelection::Listed(entries) => entries
+            .iter()
+            .any(|entry| (!has_gpus && entry.parse() == Ok(number)) || id.is_some_and(|id| id == entry)),
+    };
+    let hwmon = hwmon::found::enumerate(&request.sysfs, &others, &wanted);
+    found.sensors.extend(hwmon.sensors);
+    found.findings.extend(hwmon.findings);
 }
 
 fn estimate_cpu(request: &Request, found: &mut Discovery) {
@@ -235,7 +252,7 @@ mod tests {
     fn every_family_is_accounted_for_and_ids_are_unique() {
         let (_root, request) = machine(false, true);
         let found = discover(&request);
-        for family in [Family::Nvml, Family::Rapl, Family::Estimate] {
+        for family in [Family::Nvml, Family::Rapl, Family::Hwmon, Family::Estimate] {
             assert!(found.findings.iter().any(|f| f.family == family), "{family:?}");
         }
         let ids: BTreeSet<_> = sources(&found).into_iter().collect();

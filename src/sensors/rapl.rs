@@ -14,47 +14,33 @@
 pub mod tree;
 pub mod zones;
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use crate::model::device::Device;
 use crate::model::sample::{Columns, CounterUnit, PowerReading};
 use crate::sensors::interface::{ReadError, Sensor};
+use crate::sensors::number_file::NumberFile;
 
 /// Time between readings. Edges of phases are interpolated between them; reading more often costs the trainer's own cores time
 /// (each read interrupts one core of the package).
 const PERIOD: Duration = Duration::from_millis(20);
 
-/// Longest number: `u64::MAX` has 20 digits, and a line end.
-const LONGEST: usize = 24;
-
 /// One zone.
 pub struct RaplZone {
     device: Device,
-    energy: File,
+    energy: NumberFile,
     wraps_at: Option<u64>,
 }
 
 impl RaplZone {
     /// A sensor on an open `energy_uj`. Without a known range a wrap cannot be told from a reset, and the analysis drops that step.
-    pub fn new(device: Device, energy: File, wraps_at: Option<u64>) -> Self {
+    pub fn new(device: Device, energy: NumberFile, wraps_at: Option<u64>) -> Self {
         Self {
             device,
             energy,
             wraps_at,
         }
     }
-}
-
-/// The number in a file of one number, read from its start.
-fn read_counter(file: &File) -> Result<u64, String> {
-    let mut bytes = [0; LONGEST];
-    let length = file.read_at(&mut bytes, 0).map_err(|e| e.to_string())?;
-    std::str::from_utf8(&bytes[..length])
-        .ok()
-        .and_then(|text| text.trim().parse().ok())
-        .ok_or_else(|| format!("`{}` is no number", String::from_utf8_lossy(&bytes[..length]).trim()))
 }
 
 impl Sensor for RaplZone {
@@ -78,7 +64,10 @@ impl Sensor for RaplZone {
 
     fn read_power(&mut self) -> Result<PowerReading, ReadError> {
         // ENODATA and EIO come while a package is off-line and go when it is back.
-        let counter = read_counter(&self.energy).map_err(|e| ReadError::Retry(format!("energy_uj: {e}")))?;
+        let counter = self
+            .energy
+            .read()
+            .map_err(|e| ReadError::Retry(format!("energy_uj: {e}")))?;
         Ok(PowerReading {
             counter: Some(counter),
             ..PowerReading::default()

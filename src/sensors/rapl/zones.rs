@@ -4,7 +4,6 @@
 //! both are recorded. `intel-rapl-mmio` never gets here ([`super::tree`]).
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
@@ -13,9 +12,10 @@ use crate::model::device::{Device, DeviceId, DeviceKind, SensorTiming, Source};
 use crate::model::units::Watts;
 use crate::sensors::finding::{Family, Finding, Status};
 use crate::sensors::interface::Sensor;
+use crate::sensors::number_file::NumberFile;
 
+use super::RaplZone;
 use super::tree::{self, Domain, Zone};
-use super::{RaplZone, read_counter};
 
 /// How long a platform counter is watched before it is believed: many firmwares leave it unconnected.
 const PLATFORM_WATCHED_FOR: Duration = Duration::from_millis(30);
@@ -36,7 +36,7 @@ struct Open {
     zone: Zone,
     id: DeviceId,
     kind: DeviceKind,
-    file: File,
+    file: NumberFile,
 }
 
 /// Sensors for the zones below `sysfs`. `cpu_name` is the processor's own name; `pause` waits (tests let time pass otherwise).
@@ -94,14 +94,10 @@ fn open_all(zones: Vec<Zone>, findings: &mut Vec<Finding>) -> Vec<Open> {
             continue;
         };
         let path = zone.folder.join("energy_uj");
-        let file = File::open(&path).map_err(|e| (e.kind(), e.to_string()));
-        match file.and_then(|file| match read_counter(&file) {
-            Ok(_) => Ok(file),
-            Err(e) => Err((ErrorKind::InvalidData, e)),
-        }) {
+        match NumberFile::open(&path) {
             Ok(file) => open.push(Open { zone, id, kind, file }),
-            Err((ErrorKind::PermissionDenied, _)) => refused.push(id),
-            Err((_, why)) => findings.push(
+            Err(e) if e.kind() == ErrorKind::PermissionDenied => refused.push(id),
+            Err(why) => findings.push(
                 Finding::new(
                     Family::Rapl,
                     Status::Blocked,
@@ -184,12 +180,12 @@ fn drop_dead_platforms(open: &mut Vec<Open>, findings: &mut Vec<Finding>, pause:
     if !open.iter().any(|o| o.zone.domain == Domain::Platform) {
         return;
     }
-    let before: Vec<_> = open.iter().map(|o| read_counter(&o.file).ok()).collect();
+    let before: Vec<_> = open.iter().map(|o| o.file.read().ok()).collect();
     pause(PLATFORM_WATCHED_FOR);
     let advance: Vec<Option<u64>> = open
         .iter()
         .zip(before)
-        .map(|(o, before)| read_counter(&o.file).ok()?.checked_sub(before?))
+        .map(|(o, before)| o.file.read().ok()?.checked_sub(before?))
         .collect();
     let of = |wanted: fn(&Domain) -> bool| -> u64 {
         let zones = open.iter().zip(&advance).filter(|(o, _)| wanted(&o.zone.domain));
@@ -256,6 +252,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::sensors::interface::ReadError;
 
     /// A powercap tree in a scratch folder.
     struct Fake {
