@@ -1,1 +1,5 @@
 //! lcbench: see README.
+
+pub mod data;
+pub mod metrics;
+pub mod tokenizer;
