@@ -1,5 +1,14 @@
-//! lcbench: see README.
+//! lcbench: a trainer of long-context encoder-decoder models (LED) on libtorch, made to be measured: it says through
+//! powerprof's markers which phase it is in and how much work each step finished.
+//!
+//! Modules in dependency order; `run` is the program's table of contents.
 
+pub mod checkpoint;
 pub mod data;
 pub mod metrics;
 pub mod tokenizer;
+
+pub mod device;
+pub mod models;
+pub mod optim;
+pub mod shim;
