@@ -13,8 +13,8 @@ impl SplitMix64 {
 
     /// A stream for (seed, purpose) that does not overlap another purpose's in any practical length.
     pub(super) fn derived(seed: u64, purpose: u64) -> Self {
-        let mut mixer = Self(seed ^ Self(purpose).next());
-        Self(mixer.next())
+        let mut mixer = Self::new(seed ^ Self::new(purpose).next());
+        Self::new(mixer.next())
     }
 
     pub(super) fn next(&mut self) -> u64 {
