@@ -12,3 +12,14 @@ pub mod device;
 pub mod models;
 pub mod optim;
 pub mod shim;
+
+pub mod cli;
+pub mod phases;
+pub mod plan;
+pub mod progress;
+
+pub mod evaluate;
+pub mod run;
+pub mod setup;
+pub mod summary;
+pub mod train;

@@ -18,18 +18,31 @@ use crate::models::{
 };
 
 /// How the encoder's attention is cut into products.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tiling {
-    /// Sources up to this length use the dense layout: less work than strips there.
-    pub dense_up_to: i64,
-    /// Queries in one block.
-    pub block: i64,
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Tiling {
+    /// Whichever is less work.
+    #[default]
+    Auto,
+    /// One product over all keys, whatever the length.
+    Dense,
+    /// Strips for blocks of this many queries, whatever the length.
+    Blocks(i64),
 }
 
-impl Default for Tiling {
-    /// Measured on a CPU with LED-base: dense and strips meet at 1024 tokens; 256 queries a block are the fastest above.
-    fn default() -> Self {
-        Self { dense_up_to: 1024, block: 256 }
+impl Tiling {
+    /// Queries in one block; `None` where one dense product is less work.
+    ///
+    /// A small block wastes fewer scores, a large one fewer copies of keys. Measured on a CPU with LED-base (reach 512): 256 is
+    /// the fastest, and strips meet the dense product at 1024 tokens.
+    fn block(self, reach: i64, positions: i64) -> Option<i64> {
+        match self {
+            Self::Dense => None,
+            Self::Blocks(block) => Some(block),
+            Self::Auto => {
+                let block = reach.clamp(64, 256);
+                (positions > block + 2 * reach).then_some(block)
+            }
+        }
     }
 }
 
@@ -98,9 +111,8 @@ impl SourceMasks {
         let mut layouts: Vec<(i64, Layout)> = Vec::new();
         for &reach in reach {
             if layouts.iter().all(|(have, _)| *have != reach) {
-                let dense = source.positions() <= tiling.dense_up_to;
-                let layout = if dense { marks.dense(reach) } else { marks.blocked(reach, tiling.block) };
-                layouts.push((reach, layout));
+                let block = tiling.block(reach, source.positions());
+                layouts.push((reach, block.map_or_else(|| marks.dense(reach), |block| marks.blocked(reach, block))));
             }
         }
         Self { padding, globals: marks.globals, layouts }
@@ -215,4 +227,16 @@ fn gathered(
         valid: Tensor::from_slice(&valid).to_device(device),
     };
     (global, tokens, bools(&filled, height))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strips_where_they_are_less_work() {
+        let auto = |reach, positions| Tiling::Auto.block(reach, positions);
+        assert_eq!([auto(512, 1024), auto(512, 2048), auto(512, 4096)], [None, Some(256), Some(256)]);
+        assert_eq!([auto(64, 128), auto(64, 1024), auto(8, 1024)], [None, Some(64), Some(64)]);
+    }
 }
