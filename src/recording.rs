@@ -8,6 +8,7 @@
 //! Leaves to others: when to flush (the writer thread), and every figure computed from the data (`energy`).
 
 mod attributes;
+pub mod background;
 mod cell;
 mod column;
 mod device;

@@ -15,7 +15,7 @@ pub fn run(args: &ReportArgs) -> Outcome {
         ReportFormat::Md => markdown::render(analysis),
         ReportFormat::Html => {
             let power = plot::power_series(&loaded)?;
-            html::render(&plot::input(&loaded, &power))
+            html::render(&plot::input(&loaded, &power))?
         }
     };
     output::deliver(data.as_bytes(), args.output.as_deref(), args.force)?;

@@ -6,7 +6,7 @@ use hdf5::Group;
 use super::cell::{Name, Text, Word, count, fixed, given, text};
 use super::column::{Append, Column, Storage};
 use super::error::Fault;
-use super::schema::{Pace, clock, end, events, host, sampler, warnings};
+use super::schema::{Pace, clock, end, events, host, sampler, start, warnings};
 use super::table::TableReader;
 use crate::model::recording::{ChildExit, RunEnd};
 use crate::model::sample::{HostStream, SensorEvent, SensorEventKind, SweepStream, Times};
@@ -260,6 +260,31 @@ pub(super) fn read_warnings(root: &Group) -> Result<Vec<(Timestamp, String)>, Fa
     let table = TableReader::open(root, warnings::ALL)?.cut_by(&warnings::T)?;
     let texts: Vec<Text> = table.read(&warnings::TEXT)?;
     Ok(timestamps(table.read(&warnings::T)?).into_iter().zip(texts.iter().map(text)).collect())
+}
+
+/// The release of the command: known only when the sensors run already.
+pub(super) struct StartTable {
+    t: Column<i64>,
+}
+
+impl StartTable {
+    pub(super) fn create(root: &Group, storage: Storage) -> Result<Self, Fault> {
+        Ok(Self { t: Column::create(root, &start::T, Pace::Slow, storage)? })
+    }
+
+    pub(super) fn push(&mut self, released: Timestamp) {
+        self.t.push(released.as_nanos());
+    }
+
+    pub(super) fn columns(&mut self) -> Vec<&mut dyn Append> {
+        vec![&mut self.t]
+    }
+}
+
+/// When the command was released; `None` where the recorder was killed before that, or the log is somebody else's.
+pub(super) fn read_start(root: &Group) -> Result<Option<Timestamp>, Fault> {
+    let table = TableReader::open(root, start::ALL)?.cut_by(&start::T)?;
+    Ok(table.last(&start::T)?.map(Timestamp::from_nanos))
 }
 
 /// The end of the run: a row, because single-writer mode adds rows and no attributes, so that a file that is killed while it

@@ -10,7 +10,7 @@ use super::{device, journal, markers, run, streams, version};
 use crate::model::device::Device;
 use crate::model::recording::{Chunk, DeviceStreams, Recording, RunEnd, RunInfo};
 use crate::model::sample::Columns;
-use crate::model::time::Timestamp;
+use crate::model::time::{ClockAnchor, Timestamp};
 
 /// A recording opened for reading. It sees what was in the file when it was opened.
 #[derive(Debug)]
@@ -41,6 +41,10 @@ impl Reader {
         run.exit = end.map(|end| end.exit);
         run.complete = end.is_some();
         let common = self.common()?;
+        if let Some(released) = common.released {
+            run.started_realtime_ns = realtime_at(released, &run, &common.anchors);
+            run.started = released;
+        }
         let last_seen = self.last_seen(&run, &common, &devices)?;
         let warnings = common.warnings.into_iter().map(|(_, text)| text).chain(self.notice.clone()).collect();
         Ok(Recording {
@@ -123,8 +127,15 @@ impl Reader {
     }
 }
 
+/// The wall-clock time of an instant, by the anchor nearest to it, or else by the attributes of the run.
+fn realtime_at(t: Timestamp, run: &RunInfo, anchors: &[ClockAnchor]) -> i64 {
+    let nearest = anchors.iter().min_by_key(|anchor| (anchor.monotonic - t).abs());
+    nearest.map_or(run.started_realtime_ns + (t - run.started), |anchor| anchor.realtime_ns + (t - anchor.monotonic))
+}
+
 fn read_common(root: &Group) -> Result<Chunk, Fault> {
     Ok(Chunk {
+        released: journal::read_start(root)?,
         devices: Vec::new(),
         host: journal::read_host(root)?,
         sweeps: journal::read_sweeps(root)?,

@@ -214,6 +214,14 @@ pub mod warnings {
     }
 }
 
+/// When the command was released, after the sensors had been started: one row ([`Pace::Slow`]).
+pub mod start {
+    use super::{ColumnSpec, Dtype};
+    columns! {
+        T = "start/t", Time, "ns", "when the command was released, CLOCK_MONOTONIC";
+    }
+}
+
 /// How the run ended: one row, or none where the recording was cut off ([`Pace::Slow`]).
 pub mod end {
     use super::{ColumnSpec, Dtype};
@@ -237,6 +245,7 @@ pub const TABLES: &[(&str, Pace, &[ColumnSpec])] = &[
     ("clock", Pace::Slow, clock::ALL),
     ("events", Pace::Rare, events::ALL),
     ("warnings", Pace::Rare, warnings::ALL),
+    ("start", Pace::Slow, start::ALL),
     ("end", Pace::Slow, end::ALL),
 ];
 

@@ -17,7 +17,7 @@ use tempfile::TempPath;
 
 use super::column::{Append, Storage};
 use super::error::{Fault, RecordingError};
-use super::journal::{ClockTable, EndTable, EventTable, HostTable, SweepTable, WarningTable};
+use super::journal::{ClockTable, EndTable, EventTable, HostTable, StartTable, SweepTable, WarningTable};
 use super::markers::{FaultTable, MarkerTable};
 use super::streams::{PowerTable, StateTable};
 use super::{device, run};
@@ -46,6 +46,7 @@ struct Tables {
     faults: FaultTable,
     events: EventTable,
     warnings: WarningTable,
+    start: StartTable,
     end: EndTable,
 }
 
@@ -152,6 +153,7 @@ impl Tables {
             faults: FaultTable::create(file, storage)?,
             events: EventTable::create(file, storage)?,
             warnings: WarningTable::create(file, storage)?,
+            start: StartTable::create(file, storage)?,
             end: EndTable::create(file, storage)?,
         })
     }
@@ -170,6 +172,7 @@ impl Tables {
                 state.push(&streams.state)?;
             }
         }
+        chunk.released.iter().for_each(|t| self.start.push(*t));
         self.host.push(&chunk.host)?;
         self.sweeps.push(&chunk.sweeps)?;
         chunk.anchors.iter().for_each(|anchor| self.anchors.push(anchor));
@@ -195,6 +198,7 @@ impl Tables {
         all.extend(self.faults.columns());
         all.extend(self.events.columns());
         all.extend(self.warnings.columns());
+        all.extend(self.start.columns());
         all.extend(self.end.columns());
         all
     }
