@@ -3,6 +3,7 @@
 //! Pure functions: no file names, no terminal, no environment. What a table shows is decided once ([`tables`], [`notes`]) and laid
 //! out by [`text`], [`markdown`] and [`html`]; [`json`] and [`csv`] carry the same figures in full precision.
 
+pub mod compare;
 pub mod csv;
 pub mod format;
 pub mod html;

@@ -138,6 +138,30 @@ pub fn derived(value: Option<f64>, energy: &EnergyEstimate) -> String {
     significant(value, digits.clamp(1, 4))
 }
 
+/// A relative change in percent, without the unit, its sign always shown: `+3.10 ± 0.42`.
+pub fn change_percent(relative: f64, half_width: Option<f64>) -> String {
+    let (percent, half_width) = (
+        relative * 100.0,
+        half_width.map(|u| u * 100.0).filter(|u| u.is_finite()),
+    );
+    let signed = |text: String| {
+        if text.starts_with('-') {
+            text
+        } else {
+            format!("+{text}")
+        }
+    };
+    match half_width {
+        _ if !percent.is_finite() => UNKNOWN.to_owned(),
+        None => signed(fixed(percent, 1)),
+        Some(u) => {
+            let decimals = decimals_of_interval(percent.abs().max(u), u).clamp(-9, 3);
+            let (value, shown) = (fixed(percent, decimals), fixed(u.max(10f64.powi(-decimals)), decimals));
+            format!("{} ± {shown}", signed(value))
+        }
+    }
+}
+
 /// A plain figure with three significant digits, or the dash.
 pub fn plain(value: Option<f64>) -> String {
     value.map_or_else(|| UNKNOWN.to_owned(), |v| significant(v, PLAIN_DIGITS))
@@ -260,7 +284,7 @@ mod tests {
     #[test]
     fn an_unresolved_energy_is_an_upper_bound_and_an_unknown_one_a_dash() {
         let bound = EnergyEstimate {
-            upper_bound: Some(Joules(3.14)),
+            upper_bound: Some(Joules(3.12)),
             ..EnergyEstimate::UNKNOWN
         };
         assert_eq!(energy(&bound), "≤ 3.1 J");

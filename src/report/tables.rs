@@ -35,7 +35,7 @@ pub struct Column {
 }
 
 impl Column {
-    const fn new(title: &'static str, unit: &'static str, align: Align, expendable: u8) -> Self {
+    pub(super) const fn new(title: &'static str, unit: &'static str, align: Align, expendable: u8) -> Self {
         Self {
             title,
             unit,
@@ -67,7 +67,7 @@ pub struct Cell {
 }
 
 impl Cell {
-    fn new(text: impl Into<String>) -> Self {
+    pub(super) fn new(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
             tone: Tone::Plain,
@@ -104,7 +104,7 @@ pub struct Table {
 
 impl Table {
     /// Without the columns in which no row knows anything; essential ones stay.
-    fn without_unknown_columns(mut self) -> Self {
+    pub(super) fn without_unknown_columns(mut self) -> Self {
         let known = |i: usize| {
             self.rows
                 .iter()
@@ -134,7 +134,7 @@ impl Table {
 }
 
 /// The cell of an energy; `~` in front where it is an estimate or holds one.
-fn energy_cell(energy: &EnergyEstimate, holds_estimate: bool) -> Cell {
+pub(super) fn energy_cell(energy: &EnergyEstimate, holds_estimate: bool) -> Cell {
     let text = super::format::energy(energy);
     let mark = if holds_estimate && text != UNKNOWN { "~" } else { "" };
     Cell::new(format!("{mark}{text}"))

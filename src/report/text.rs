@@ -40,12 +40,22 @@ pub fn render(analysis: &Analysis, options: &TextOptions) -> String {
     for note in notes::legend(analysis) {
         lines.extend(wrapped("", "  ", &note).into_iter().map(|line| paint.faint(&line)));
     }
-    let mut out = String::new();
-    for line in lines {
-        out += line.trim_end();
-        out.push('\n');
-    }
-    out
+    joined(&lines)
+}
+
+/// A document of another kind in the same style: paragraphs, a table, notes.
+pub(super) fn document(paragraphs: &[String], table: tables::Table, notes: &[String], options: &TextOptions) -> String {
+    let paint = Paint { on: options.color };
+    let mut lines: Vec<String> = paragraphs.iter().flat_map(|p| wrapped("", "       ", p)).collect();
+    lines.push(String::new());
+    lines.extend(layout::table(table, paint));
+    lines.push(String::new());
+    lines.extend(notes.iter().flat_map(|note| wrapped("", "  ", note)));
+    joined(&lines)
+}
+
+fn joined(lines: &[String]) -> String {
+    lines.iter().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
 fn head(analysis: &Analysis, paint: Paint) -> Vec<String> {

@@ -35,6 +35,9 @@ pub fn height(input: &PlotInput) -> f64 {
 }
 
 fn strip(input: &PlotInput) -> f64 {
+    if input.power.is_empty() {
+        return 72.0;
+    }
     (480.0 / input.power.len().max(1) as f64).clamp(72.0, 240.0)
 }
 
@@ -87,7 +90,7 @@ pub fn draw<B: DrawingBackend>(canvas: &Canvas<B>, input: &PlotInput, y: f64) ->
         power(canvas, series, top_phases, &time, strip_top + STRIP_HEAD, strip(input))?;
         strip_top += STRIP_HEAD + strip(input);
     }
-    time_axis(canvas, &time, strip_top)
+    time_axis(canvas, &time, bottom - AXIS)
 }
 
 fn column_x(column: usize) -> f64 {
@@ -183,6 +186,15 @@ fn power<B: DrawingBackend>(
     }
     for (t, _) in &time.ticks {
         canvas.line([(x(*t), top), (x(*t), bottom)], GRID, 1.0)?;
+    }
+    if stretches.is_empty() {
+        canvas.text(
+            "no readings",
+            ((LEFT + RIGHT) / 2.0, (top + bottom) / 2.0),
+            13.0,
+            MUTED,
+            Anchor::Middle,
+        )?;
     }
     for stretch in &stretches {
         curve(canvas, stretch, x, y)?;

@@ -12,19 +12,20 @@ use crate::report::tables::{Align, Cell, Row, RowKind, Table};
 /// Cells of a bar of a full share.
 const BAR: usize = 6;
 /// A name is not shortened below this while a column can still be given up.
-const NAME_AT_LEAST: usize = 14;
+const NAME_AT_LEAST: usize = 24;
 /// Neither is the flexible column.
-const FLEXIBLE_AT_LEAST: usize = 12;
+const FLEXIBLE_AT_LEAST: usize = 22;
 /// Deeper than this, a row says its depth instead of drawing it.
-const DRAWN_DEPTH: usize = 8;
+const DRAWN_DEPTH: usize = 5;
 
 /// Title, head, rows; a rule above the sums.
 pub(super) fn table(mut table: Table, paint: Paint) -> Vec<String> {
-    let names = tree_names(&table.rows);
-    for (row, name) in table.rows.iter_mut().zip(names) {
-        row.cells[0].text = name;
+    let branches = branches(&table.rows);
+    let (widths, gap) = fit(&mut table, &branches);
+    for (row, branch) in table.rows.iter_mut().zip(&branches) {
+        let room = widths[0].saturating_sub(display_width(branch));
+        row.cells[0].text = format!("{branch}{}", shortened(&row.cells[0].text, room));
     }
-    let (widths, gap) = fit(&mut table);
     let mut lines = head(&table, &widths, gap, paint);
     let mut in_sums = false;
     let long: usize = widths.iter().sum::<usize>() + gap.len() * (widths.len() - 1);
@@ -38,38 +39,34 @@ pub(super) fn table(mut table: Table, paint: Paint) -> Vec<String> {
     lines
 }
 
-/// The names with the tree drawn in front.
-fn tree_names(rows: &[Row]) -> Vec<String> {
+/// What stands in front of each name: the tree's branches down to it.
+fn branches(rows: &[Row]) -> Vec<String> {
     // Whether the branch at each depth goes on below the current row.
     let mut open: Vec<bool> = Vec::new();
-    let mut names = Vec::new();
+    let mut drawn = Vec::new();
     for row in rows {
         let RowKind::Entry { depth, last } = row.kind else {
-            names.push(row.cells[0].text.clone());
+            drawn.push(String::new());
             continue;
         };
         open.resize(depth + 1, false);
         open[depth] = !last;
-        let prefix = if depth == 0 {
-            String::new()
-        } else if depth > DRAWN_DEPTH {
-            format!("{}({depth}) ", "  ".repeat(DRAWN_DEPTH - 2))
-        } else {
-            let above: String = open[1..depth]
-                .iter()
-                .map(|&goes_on| if goes_on { "│ " } else { "  " })
-                .collect();
-            above + if last { "└ " } else { "├ " }
-        };
-        names.push(prefix + &row.cells[0].text);
+        drawn.push(match depth {
+            0 => String::new(),
+            deep if deep > DRAWN_DEPTH => format!("  ({deep}) "),
+            _ => {
+                let above = open[1..depth].iter().map(|&goes_on| if goes_on { "│ " } else { "  " });
+                above.collect::<String>() + if last { "└ " } else { "├ " }
+            }
+        });
     }
-    names
+    drawn
 }
 
 /// Widths for which the table fits, and what stands between columns. Gives columns up where it must.
-fn fit(table: &mut Table) -> (Vec<usize>, &'static str) {
+fn fit(table: &mut Table, branches: &[String]) -> (Vec<usize>, &'static str) {
     loop {
-        let widths = natural_widths(table);
+        let widths = natural_widths(table, branches);
         let content: usize = widths.iter().sum();
         let spare = |i: usize, least: usize| widths[i].saturating_sub(least);
         let shrinkable = spare(0, NAME_AT_LEAST) + table.flexible.map_or(0, |i| spare(i, FLEXIBLE_AT_LEAST));
@@ -102,12 +99,13 @@ fn shrink(table: &Table, mut widths: Vec<usize>, mut excess: usize) -> Vec<usize
     widths
 }
 
-fn natural_widths(table: &Table) -> Vec<usize> {
+fn natural_widths(table: &Table, branches: &[String]) -> Vec<usize> {
     let of_column = |i: usize| {
         let column = &table.columns[i];
-        let cells = table.rows.iter().map(|r| match (r.cells[i].bar, column.align) {
-            (Some(_), _) => BAR,
-            (None, _) => display_width(&r.cells[i].text),
+        let cells = table.rows.iter().zip(branches).map(|(r, branch)| match r.cells[i].bar {
+            Some(_) => BAR,
+            None if i == 0 => display_width(branch) + display_width(&r.cells[i].text),
+            None => display_width(&r.cells[i].text),
         });
         let widest = cells.max().unwrap_or(0);
         let head = display_width(column.title).max(display_width(column.unit));

@@ -24,6 +24,25 @@ fn a_run_of_which_nothing_is_known() {
     insta::assert_snapshot!(plain(&fixture::empty()));
 }
 
+/// Fourteen levels of phases with long names on a device with a long name.
+#[test]
+fn deep_trees_and_long_names() {
+    let mut analysis = fixture::training();
+    analysis.devices[0].device.name = "NVIDIA DGX Display ".repeat(8);
+    analysis.run.command = vec!["python".to_owned(), "--configuration-override=".repeat(9)];
+    analysis.run.complete = false;
+    let step = analysis.phases[5].clone();
+    analysis.phases.truncate(5);
+    for depth in 3..14 {
+        analysis.phases.push(PhaseAnalysis {
+            name: format!("level_{depth}_of_a_tree_that_never_ends"),
+            depth,
+            ..step.clone()
+        });
+    }
+    insta::assert_snapshot!(plain(&analysis));
+}
+
 #[test]
 fn colour_adds_only_escape_sequences() {
     let analysis = fixture::training();
