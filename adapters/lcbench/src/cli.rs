@@ -65,10 +65,20 @@ pub struct Cli {
     #[arg(long, value_name = "RATE", default_value_t = 1e-3)]
     pub weight_decay: f64,
 
-    #[arg(long, value_name = "BETA", default_value_t = 0.9, help = "AdamW's decay of the first moment")]
+    #[arg(
+        long,
+        value_name = "BETA",
+        default_value_t = 0.9,
+        help = "AdamW's decay of the first moment"
+    )]
     pub beta1: f64,
 
-    #[arg(long, value_name = "BETA", default_value_t = 0.98, help = "AdamW's decay of the second moment")]
+    #[arg(
+        long,
+        value_name = "BETA",
+        default_value_t = 0.98,
+        help = "AdamW's decay of the second moment"
+    )]
     pub beta2: f64,
 
     /// AdamW's epsilon

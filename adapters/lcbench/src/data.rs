@@ -10,9 +10,11 @@ pub mod encoded;
 mod error;
 mod random;
 mod scrolls;
+mod shaped;
 
 pub use builtin::Builtin;
 pub use error::DataError;
+pub use shaped::Shape;
 
 use std::path::Path;
 
@@ -62,9 +64,19 @@ impl Split {
 }
 
 impl Dataset {
-    /// Reads a SCROLLS folder. `test.jsonl` may be missing, and its rows may lack `output`; the other two may not.
+    /// Reads a SCROLLS folder or zip. `test.jsonl` may be missing, and its rows may lack `output`; the other two may not.
     pub fn load(path: &Path) -> Result<Self, DataError> {
         scrolls::load(path)
+    }
+
+    /// Writes a SCROLLS folder, for other programs to read.
+    pub fn save(&self, dir: &Path) -> std::io::Result<()> {
+        scrolls::save(self, dir)
+    }
+
+    /// A stand-in with the lengths of a published set.
+    pub fn shaped(shape: Shape, share: f64, seed: u64) -> Self {
+        shaped::generate(shape, share, seed)
     }
 
     /// The deterministic task that needs no download.

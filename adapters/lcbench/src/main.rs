@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::Parser;
-use lcbench::{cli::Cli, plan::UsageError, run::run};
+use lcbench::{cli::Cli, device::DeviceError, plan::UsageError, run::run};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -19,13 +19,16 @@ fn main() -> ExitCode {
         Err(payload) => anyhow::anyhow!(explain(payload.as_ref())),
     };
     eprintln!("error: {error:#}");
-    ExitCode::from(if error.is::<UsageError>() { 2 } else { 1 })
+    let usage = error.is::<UsageError>() || error.is::<DeviceError>();
+    ExitCode::from(if usage { 2 } else { 1 })
 }
 
 /// The first line of a panic's message (libtorch appends its C++ stack), with the fix where one is known.
 fn explain(payload: &(dyn std::any::Any + Send)) -> String {
     let text = payload.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message");
+    let text = text
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without a message");
     let text = text.replace("\\n", "\n");
     let first = text.lines().next().unwrap_or_default().to_owned();
     if first.contains("out of memory") || first.contains("can't allocate memory") {

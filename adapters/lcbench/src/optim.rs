@@ -45,7 +45,13 @@ pub struct AdamW {
 impl AdamW {
     pub fn new(params: &Params, config: AdamWConfig) -> Self {
         let step = Tensor::zeros([] as [i64; 0], (Kind::Float, params.device()));
-        Self { config, m: params.zeros_like_leaves(), v: params.zeros_like_leaves(), taken: 0, step }
+        Self {
+            config,
+            m: params.zeros_like_leaves(),
+            v: params.zeros_like_leaves(),
+            taken: 0,
+            step,
+        }
     }
 
     /// One update from gradients in the order of [`Params::leaves`]; an undefined one leaves its parameter untouched. Returns
@@ -80,9 +86,22 @@ impl AdamW {
             m.push(moments.0);
             v.push(moments.1);
         }
-        let AdamWConfig { variant, betas, eps, weight_decay, .. } = self.config;
+        let AdamWConfig {
+            variant,
+            betas,
+            eps,
+            weight_decay,
+            ..
+        } = self.config;
         let rate = if decay { weight_decay } else { 0.0 };
-        let by = |eps, decay| AdamStep { step: &self.step, scale: Some(scale), lr, betas, eps, decay };
+        let by = |eps, decay| AdamStep {
+            step: &self.step,
+            scale: Some(scale),
+            lr,
+            betas,
+            eps,
+            decay,
+        };
         let views: Vec<&Tensor> = p.iter().collect();
         match variant {
             Variant::Torch => shim::fused_adamw(&views, &g, &m, &v, &by(eps, rate)),

@@ -14,17 +14,26 @@ pub struct Phases {
 
 impl Phases {
     pub fn new(device: Device) -> Self {
-        Self { client: Client::from_env(), device }
+        Self {
+            client: Client::from_env(),
+            device,
+        }
     }
 
     pub fn begin(&self, name: &str) -> Phase<'_> {
         device::synchronize(self.device);
-        Phase { span: self.client.span(name), device: self.device }
+        Phase {
+            span: self.client.span(name),
+            device: self.device,
+        }
     }
 
     pub fn begin_at(&self, name: &str, index: u64) -> Phase<'_> {
         device::synchronize(self.device);
-        Phase { span: self.client.span_at(name, index), device: self.device }
+        Phase {
+            span: self.client.span_at(name, index),
+            device: self.device,
+        }
     }
 
     pub fn metric(&self, name: &str, value: f64) {

@@ -12,11 +12,21 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
     #[error("--{flag} {value}: {problem}\nhint: {hint}")]
-    Flag { flag: &'static str, value: String, problem: String, hint: String },
+    Flag {
+        flag: &'static str,
+        value: String,
+        problem: String,
+        hint: String,
+    },
 }
 
 fn refuse(flag: &'static str, value: impl ToString, problem: &str, hint: &str) -> UsageError {
-    UsageError::Flag { flag, value: value.to_string(), problem: problem.to_owned(), hint: hint.to_owned() }
+    UsageError::Flag {
+        flag,
+        value: value.to_string(),
+        problem: problem.to_owned(),
+        hint: hint.to_owned(),
+    }
 }
 
 #[derive(Debug)]
@@ -40,7 +50,10 @@ impl Plan {
         at_least("target-len", target_len, Frame::SMALLEST)?;
         let special = Frame::SMALLEST;
         if cli.data.is_none() && cli.seq_len < builtin::MIN_LENGTH + special {
-            let hint = format!("at least {}, or bring shorter documents with --data", builtin::MIN_LENGTH + special);
+            let hint = format!(
+                "at least {}, or bring shorter documents with --data",
+                builtin::MIN_LENGTH + special
+            );
             return Err(refuse("seq-len", cli.seq_len, "the built-in task does not fit", &hint));
         }
         let lr = cli.lr.unwrap_or(if cli.weights.is_some() { 2e-5 } else { 2e-3 });
@@ -61,13 +74,21 @@ impl Plan {
             weight_decay: cli.weight_decay,
             max_norm: cli.max_grad_norm,
         };
-        Ok(Self { target_len, lr, adamw, cli })
+        Ok(Self {
+            target_len,
+            lr,
+            adamw,
+            cli,
+        })
     }
 
     /// The preset's configuration; only led-tiny takes its vocabulary from the tokenizer.
     pub fn preset(&self, tokenizer: &Tokenizer) -> LedConfig {
         match self.cli.model {
-            Model::LedTiny => LedConfig { dropout: 0.0, ..LedConfig::tiny(tokenizer.vocab_size() as i64) },
+            Model::LedTiny => LedConfig {
+                dropout: 0.0,
+                ..LedConfig::tiny(tokenizer.vocab_size() as i64)
+            },
             Model::LedBase => LedConfig::base(),
             Model::LedLarge => LedConfig::large(),
         }
@@ -78,7 +99,11 @@ impl Plan {
         let limit = |flag, wanted: usize, most: i64| {
             let problem = format!("the model has {most} positions");
             let hint = format!("at most {most}");
-            if wanted as i64 > most { Err(refuse(flag, wanted, &problem, &hint)) } else { Ok(()) }
+            if wanted as i64 > most {
+                Err(refuse(flag, wanted, &problem, &hint))
+            } else {
+                Ok(())
+            }
         };
         limit("seq-len", self.cli.seq_len, config.max_encoder_position_embeddings)?;
         limit("target-len", self.target_len, config.max_decoder_position_embeddings)?;
@@ -87,13 +112,23 @@ impl Plan {
         let folder = folder.map_or_else(|| "(one token per byte)".to_owned(), |dir| dir.display().to_string());
         if have > room {
             let problem = format!("{have} tokens, but the model's table has {room} rows");
-            return Err(refuse("tokenizer", folder, &problem, "take the vocabulary that belongs to the weights"));
+            return Err(refuse(
+                "tokenizer",
+                folder,
+                &problem,
+                "take the vocabulary that belongs to the weights",
+            ));
         }
         let theirs = [config.pad_token_id, config.eos_token_id, config.decoder_start_token_id];
         let ours = [tokenizer.pad(), tokenizer.eos(), tokenizer.decoder_start()];
         if ours != theirs {
             let problem = format!("pad, eos and decoder start are {ours:?}, in config.json {theirs:?}");
-            return Err(refuse("tokenizer", folder, &problem, "take the vocabulary that belongs to the weights"));
+            return Err(refuse(
+                "tokenizer",
+                folder,
+                &problem,
+                "take the vocabulary that belongs to the weights",
+            ));
         }
         Ok(())
     }
@@ -109,14 +144,23 @@ fn positive(flag: &'static str, value: usize) -> Result<(), UsageError> {
 
 fn at_least(flag: &'static str, value: usize, least: usize) -> Result<(), UsageError> {
     let hint = format!("at least {least}");
-    if value < least { Err(refuse(flag, value, "too small", &hint)) } else { Ok(()) }
+    if value < least {
+        Err(refuse(flag, value, "too small", &hint))
+    } else {
+        Ok(())
+    }
 }
 
 fn within(flag: &'static str, value: f64, low: f64, high: f64) -> Result<(), UsageError> {
     if (low..=high).contains(&value) {
         return Ok(());
     }
-    Err(refuse(flag, value, "out of range", &format!("between {low} and {high}")))
+    Err(refuse(
+        flag,
+        value,
+        "out of range",
+        &format!("between {low} and {high}"),
+    ))
 }
 
 #[cfg(test)]
@@ -149,7 +193,12 @@ mod tests {
         let tokenizer = Tokenizer::bytes(crate::tokenizer::Family::Led);
         let plan = plan(&["--seq-len", "20000"]).unwrap();
         let config = plan.preset(&tokenizer);
-        assert!(plan.check(&config, &tokenizer).unwrap_err().to_string().contains("16384"));
+        assert!(
+            plan.check(&config, &tokenizer)
+                .unwrap_err()
+                .to_string()
+                .contains("16384")
+        );
     }
 
     #[test]

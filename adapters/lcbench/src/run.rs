@@ -44,7 +44,14 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     tokenize.end();
 
     let batches = |encoded, size, order| {
-        Batcher::new(encoded, tokenizer.frame(), plan.cli.seq_len, plan.target_len, size, order)
+        Batcher::new(
+            encoded,
+            tokenizer.frame(),
+            plan.cli.seq_len,
+            plan.target_len,
+            size,
+            order,
+        )
     };
     let mut summary = Summary::new(&plan, &trainee, device);
     if plan.cli.max_steps > 0 {
@@ -63,7 +70,9 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     }
     summary.finish(device)?;
     if let Some(path) = &plan.cli.summary {
-        summary.write(path).with_context(|| format!("--summary {}", path.display()))?;
+        summary
+            .write(path)
+            .with_context(|| format!("--summary {}", path.display()))?;
     }
     Ok(())
 }

@@ -37,7 +37,9 @@ pub fn prepare_device(plan: &Plan) -> anyhow::Result<Device> {
     tch::manual_seed(plan.cli.seed as i64);
     if device.is_cuda() {
         tch::Cuda::manual_seed_all(plan.cli.seed);
-        let Device::Cuda(number) = device else { return Ok(device) };
+        let Device::Cuda(number) = device else {
+            return Ok(device);
+        };
         shim::reset_peak_memory(number)?;
     }
     Ok(device)
@@ -53,7 +55,11 @@ pub fn tokenizer(plan: &Plan) -> anyhow::Result<Tokenizer> {
 pub fn dataset(plan: &Plan) -> anyhow::Result<Dataset> {
     let Some(dir) = &plan.cli.data else {
         let length = plan.cli.seq_len - Frame::SMALLEST;
-        return Ok(Dataset::builtin(&Builtin { length, seed: plan.cli.seed, ..Builtin::default() }));
+        return Ok(Dataset::builtin(&Builtin {
+            length,
+            seed: plan.cli.seed,
+            ..Builtin::default()
+        }));
     };
     let data = Dataset::load(dir).context("--data")?;
     anyhow::ensure!(
@@ -93,7 +99,11 @@ fn load(params: &Params, weights: &Weights, device: Device) -> anyhow::Result<()
     let wanted = |(name, t): &(&str, tch::Tensor)| Wanted {
         name: (*name).to_owned(),
         // Stored as one row.
-        shape: if *name == led::OPTIONAL { [vec![1], t.size()].concat() } else { t.size() },
+        shape: if *name == led::OPTIONAL {
+            [vec![1], t.size()].concat()
+        } else {
+            t.size()
+        },
         optional: *name == led::OPTIONAL,
     };
     let named = params.named();

@@ -38,7 +38,14 @@ fn check(status: c_int) -> Result<(), ShimError> {
     // SAFETY: the shim returns a NUL-terminated string that lives until this thread's next call into it.
     let reason = unsafe { CStr::from_ptr(lcbench_shim_error()) };
     // libtorch appends its C++ stack; the first line is the message.
-    Err(ShimError(reason.to_string_lossy().lines().next().unwrap_or("no reason given").to_owned()))
+    Err(ShimError(
+        reason
+            .to_string_lossy()
+            .lines()
+            .next()
+            .unwrap_or("no reason given")
+            .to_owned(),
+    ))
 }
 
 fn pointers(tensors: &[&Tensor]) -> Vec<*const C_tensor> {
@@ -111,7 +118,10 @@ pub struct PeakMemory {
 }
 
 pub fn peak_memory(cuda_device: usize) -> Result<PeakMemory, ShimError> {
-    let mut peak = PeakMemory { allocated: 0, reserved: 0 };
+    let mut peak = PeakMemory {
+        allocated: 0,
+        reserved: 0,
+    };
     // SAFETY: both pointers are valid for the call.
     check(unsafe { lcbench_peak_memory(cuda_device as c_int, &raw mut peak.allocated, &raw mut peak.reserved) })?;
     Ok(peak)

@@ -48,6 +48,9 @@ pub struct Evaluated {
     pub rouge_mean: Option<f64>,
     pub f1: Option<f64>,
     pub exact_match: Option<f64>,
+    /// Per cent right at labelled positions: of tokens, and documents without a wrong one.
+    pub label_tokens: Option<f64>,
+    pub label_documents: Option<f64>,
 }
 
 impl Summary {
@@ -84,6 +87,8 @@ impl Summary {
             rouge_mean: scores.map(|s| s.rouge_mean),
             f1: scores.map(|s| s.f1),
             exact_match: scores.map(|s| s.exact_match),
+            label_tokens: done.labels.map(|l| l.tokens),
+            label_documents: done.labels.map(|l| l.documents),
         };
         match phase {
             "validate" => self.validate = Some(evaluated),

@@ -9,9 +9,11 @@ mod cleanup;
 mod error;
 mod frame;
 mod hub;
+mod train;
 
 pub use error::TokenizerError;
 pub use frame::{Family, Frame};
+pub use train::train_bpe;
 
 use std::{fmt::Write as _, path::Path};
 

@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 use crate::{
     data::batch::{Batch, Batcher},
     models::{
-        input::{Globals, Source, Target},
+        input::{Source, Target},
         layers::Mode,
     },
     optim::{AdamW, LinearSchedule},
@@ -23,8 +23,10 @@ pub enum TrainError {
     Diverged { step: u64, loss: f64 },
     #[error(transparent)]
     Libtorch(#[from] crate::shim::ShimError),
-    #[error("{0} of the training documents have an output\nhint: --data wants a field \"output\" on every line of train.jsonl")]
-    NoLabels(&'static str),
+    #[error(
+        "a training batch has no document with an output\nhint: --data wants a field \"output\" on every line of train.jsonl"
+    )]
+    NoLabels,
 }
 
 /// What training did.
@@ -51,7 +53,12 @@ pub fn train(
     let leaves: Vec<Tensor> = params.leaves().map(|leaf| leaf.tensor.shallow_clone()).collect();
     let mut order = (0..).flat_map(|epoch| batches.epoch(epoch));
     let mut log = LossLog::new(device);
-    let mut done = Training { steps: 0, work: Work::default(), seconds: 0.0, losses: Vec::new() };
+    let mut done = Training {
+        steps: 0,
+        work: Work::default(),
+        seconds: 0.0,
+        losses: Vec::new(),
+    };
     let progress = Progress::new("train", total);
     let started = Instant::now();
     let train = phases.begin("train");
@@ -96,20 +103,26 @@ pub fn train(
     train.end();
     done.seconds = started.elapsed().as_secs_f64();
     let speed = done.work.samples as f64 / done.seconds;
-    progress.finish(&format!("{} steps in {:.1} s, {speed:.2} samples/s", done.steps, done.seconds));
+    progress.finish(&format!(
+        "{} steps in {:.1} s, {speed:.2} samples/s",
+        done.steps, done.seconds
+    ));
     Ok(done)
 }
 
 fn target(batch: &Batch, start: i64, pad: i64, device: Device) -> Result<Target, TrainError> {
     let target = Target::new(&batch.labels, batch.len(), start, pad, device);
     if target.count == 0 {
-        return Err(TrainError::NoLabels("none"));
+        return Err(TrainError::NoLabels);
     }
     Ok(target)
 }
 
 pub fn work(batch: &Batch) -> Work {
-    Work { samples: batch.len() as u64, tokens: batch.tokens() as u64 }
+    Work {
+        samples: batch.len() as u64,
+        tokens: batch.tokens() as u64,
+    }
 }
 
 /// Sums losses on the device, so that a step does not wait for its own number.
@@ -121,7 +134,10 @@ struct LossLog {
 
 impl LossLog {
     fn new(device: Device) -> Self {
-        Self { sum: Tensor::zeros([] as [i64; 0], (Kind::Float, device)), count: 0 }
+        Self {
+            sum: Tensor::zeros([] as [i64; 0], (Kind::Float, device)),
+            count: 0,
+        }
     }
 
     fn add(&mut self, loss: &Tensor) {
@@ -135,9 +151,4 @@ impl LossLog {
         self.count = 0;
         mean
     }
-}
-
-/// For evaluation: the same source, whatever the caller makes of the rest.
-pub fn source(batch: &Batch, globals: Globals, device: Device) -> Source {
-    Source::new(&batch.source, &batch.lengths, globals, device)
 }

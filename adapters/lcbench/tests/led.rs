@@ -30,7 +30,12 @@ struct Golden(HashMap<String, Tensor>);
 
 impl Golden {
     fn read(name: &str) -> Self {
-        Self(Tensor::read_safetensors(folder().join(format!("{name}.safetensors"))).unwrap().into_iter().collect())
+        Self(
+            Tensor::read_safetensors(folder().join(format!("{name}.safetensors")))
+                .unwrap()
+                .into_iter()
+                .collect(),
+        )
     }
 
     fn tensor(&self, name: &str) -> &Tensor {
@@ -48,8 +53,16 @@ impl Golden {
     fn source(&self) -> Source {
         let ids = self.integers("input_ids");
         let width = ids.len() / self.rows();
-        let rows = |name: &str| self.integers(name).chunks(width).map(<[i64]>::to_vec).collect::<Vec<_>>();
-        let lengths: Vec<usize> = rows("attention_mask").iter().map(|row| row.iter().sum::<i64>() as usize).collect();
+        let rows = |name: &str| {
+            self.integers(name)
+                .chunks(width)
+                .map(<[i64]>::to_vec)
+                .collect::<Vec<_>>()
+        };
+        let lengths: Vec<usize> = rows("attention_mask")
+            .iter()
+            .map(|row| row.iter().sum::<i64>() as usize)
+            .collect();
         let at = |row: &Vec<i64>| (0..row.len()).filter(|i| row[*i] == 1).collect::<Vec<_>>();
         let globals: Vec<Vec<usize>> = rows("global_attention_mask").iter().map(at).collect();
         let globals = match globals.iter().flatten().max() {
@@ -62,7 +75,13 @@ impl Golden {
 
     fn target(&self, config: &LedConfig) -> Target {
         let labels = self.integers("labels");
-        Target::new(&labels, self.rows(), config.decoder_start_token_id, config.pad_token_id, Device::Cpu)
+        Target::new(
+            &labels,
+            self.rows(),
+            config.decoder_start_token_id,
+            config.pad_token_id,
+            Device::Cpu,
+        )
     }
 }
 
@@ -78,15 +97,26 @@ fn model(config: &LedConfig, tiling: Tiling) -> (Led, Params) {
     for (name, value) in &weights {
         params.assign(name, value).unwrap();
     }
-    let missing: Vec<_> = params.named().into_iter().filter(|(name, _)| !weights.contains_key(*name)).collect();
+    let missing: Vec<_> = params
+        .named()
+        .into_iter()
+        .filter(|(name, _)| !weights.contains_key(*name))
+        .collect();
     assert!(missing.is_empty(), "not in the golden checkpoint: {missing:?}");
     (led, params)
 }
 
 fn config(golden: &Golden) -> LedConfig {
     let windows = golden.integers("window");
-    let windows = if windows.len() == 1 { Windows::Same(windows[0]) } else { Windows::PerLayer(windows) };
-    LedConfig { attention_window: windows, ..LedConfig::read(&folder()).unwrap() }
+    let windows = if windows.len() == 1 {
+        Windows::Same(windows[0])
+    } else {
+        Windows::PerLayer(windows)
+    };
+    LedConfig {
+        attention_window: windows,
+        ..LedConfig::read(&folder()).unwrap()
+    }
 }
 
 fn largest(t: &Tensor) -> f64 {
@@ -113,12 +143,19 @@ fn case(name: &str) {
 
         let loss = led.loss(&source, &target, Mode::Train);
         let (ours, theirs) = (loss.double_value(&[]), golden.tensor("loss").double_value(&[0]));
-        assert!((ours - theirs).abs() < LOSS * theirs, "{context}: loss {ours} is not {theirs}");
+        assert!(
+            (ours - theirs).abs() < LOSS * theirs,
+            "{context}: loss {ours} is not {theirs}"
+        );
 
         let leaves: Vec<Tensor> = params.leaves().map(|leaf| leaf.tensor.shallow_clone()).collect();
         let gradients = Tensor::run_backward(&[loss], &leaves, false, false);
         let gradients: HashMap<_, _> = params.name_gradients(&gradients).into_iter().collect();
-        let theirs: Vec<_> = golden.0.iter().filter_map(|(k, v)| Some((k.strip_prefix("grad.")?, v))).collect();
+        let theirs: Vec<_> = golden
+            .0
+            .iter()
+            .filter_map(|(k, v)| Some((k.strip_prefix("grad.")?, v)))
+            .collect();
         assert!(theirs.len() > 60, "{context}: only {} golden gradients", theirs.len());
         let floor = NOISE * theirs.iter().map(|(_, g)| largest(g)).fold(0.0, f64::max);
         for (key, theirs) in theirs {
@@ -127,7 +164,10 @@ fn case(name: &str) {
                 None => largest(theirs), // a gradient that is exactly 0 is not computed
             };
             let allowed = (GRADIENT * largest(theirs)).max(floor);
-            assert!(off < allowed, "{context}: gradient of {key} is off by {off:e}, allowed {allowed:e}");
+            assert!(
+                off < allowed,
+                "{context}: gradient of {key} is off by {off:e}, allowed {allowed:e}"
+            );
         }
     }
 }
@@ -193,13 +233,19 @@ fn training(variant: Variant, key: &str) {
     let config = config(&batch);
     let (led, params) = model(&config, Tiling::default());
     let (source, target) = (batch.source(), batch.target(&config));
-    let schedule =
-        LinearSchedule { peak: number("lr"), warmup: number("warmup") as u64, total: number("steps") as u64 };
+    let schedule = LinearSchedule {
+        peak: number("lr"),
+        warmup: number("warmup") as u64,
+        total: number("steps") as u64,
+    };
     let mut optimizer = AdamW::new(
         &params,
         AdamWConfig {
             variant,
-            betas: (golden["betas"][0].as_f64().unwrap(), golden["betas"][1].as_f64().unwrap()),
+            betas: (
+                golden["betas"][0].as_f64().unwrap(),
+                golden["betas"][1].as_f64().unwrap(),
+            ),
             eps: number("eps"),
             weight_decay: number("weight_decay"),
             max_norm: 1.0,
@@ -210,11 +256,20 @@ fn training(variant: Variant, key: &str) {
     for (step, wanted) in losses.iter().enumerate() {
         let loss = led.loss(&source, &target, Mode::Train);
         let (ours, theirs) = (loss.double_value(&[]), wanted.as_f64().unwrap());
-        assert!((ours - theirs).abs() < FIVE_STEPS * theirs, "{key}, step {step}: loss {ours} is not {theirs}");
+        assert!(
+            (ours - theirs).abs() < FIVE_STEPS * theirs,
+            "{key}, step {step}: loss {ours} is not {theirs}"
+        );
         let gradients = Tensor::run_backward(&[loss], &leaves, false, false);
-        let norm = optimizer.step(&params, &gradients, schedule.rate(step as u64)).unwrap().double_value(&[]);
+        let norm = optimizer
+            .step(&params, &gradients, schedule.rate(step as u64))
+            .unwrap()
+            .double_value(&[]);
         let theirs = golden["grad_norms"][step].as_f64().unwrap();
-        assert!((norm - theirs).abs() < FIVE_STEPS * theirs, "{key}, step {step}: norm {norm} is not {theirs}");
+        assert!(
+            (norm - theirs).abs() < FIVE_STEPS * theirs,
+            "{key}, step {step}: norm {norm} is not {theirs}"
+        );
     }
     assert!(losses.len() == 6 && losses[5].as_f64() < losses[0].as_f64());
 }
@@ -224,7 +279,10 @@ fn the_two_variants_differ_by_more_than_the_tolerance() {
     let text = fs::read_to_string(folder().join("training.json")).unwrap();
     let golden: serde_json::Value = serde_json::from_str(&text).unwrap();
     let [torch, hf411] = ["torch", "hf411"].map(|key| golden[key]["losses"][5].as_f64().unwrap());
-    assert!((torch - hf411).abs() > 10.0 * FIVE_STEPS * torch, "{torch} {hf411}: these goldens could not tell them apart");
+    assert!(
+        (torch - hf411).abs() > 10.0 * FIVE_STEPS * torch,
+        "{torch} {hf411}: these goldens could not tell them apart"
+    );
 }
 
 #[test]

@@ -164,3 +164,78 @@ impl Iterator for Epoch<'_> {
 }
 
 impl ExactSizeIterator for Epoch<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        data::{Builtin, Dataset, Example},
+        tokenizer::{Family, Tokenizer},
+    };
+
+    fn examples(n: usize) -> Vec<Example> {
+        Dataset::builtin(&Builtin { train: n, ..Builtin::default() }).train
+    }
+
+    fn encoded(examples: &[Example]) -> Encoded {
+        Encoded::encode(examples, &Tokenizer::bytes(Family::Led), 4096, 128).unwrap()
+    }
+
+    #[test]
+    fn every_row_is_seen_once_an_epoch_and_the_short_batch_is_kept() {
+        let encoded = encoded(&examples(23));
+        let frame = Tokenizer::bytes(Family::Led).frame();
+        let batcher = Batcher::new(&encoded, frame, 64, 8, 5, Order::Shuffled { seed: 42 });
+        let rows = |epoch| batcher.epoch(epoch).flat_map(|batch| batch.rows).collect::<Vec<_>>();
+        for epoch in 0..3 {
+            let sizes: Vec<usize> = batcher.epoch(epoch).map(|batch| batch.len()).collect();
+            assert_eq!(sizes, [5, 5, 5, 5, 3]);
+            assert_eq!((batcher.batches(), batcher.epoch(epoch).len()), (5, 5));
+            let mut sorted = rows(epoch);
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..23).collect::<Vec<_>>());
+        }
+        assert_eq!(rows(1), rows(1));
+        assert_ne!(rows(0), rows(1));
+        let in_file_order = Batcher::new(&encoded, frame, 64, 8, 5, Order::File);
+        assert_eq!(in_file_order.epoch(9).flat_map(|batch| batch.rows).collect::<Vec<_>>(), (0..23).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_resumed_epoch_goes_on_where_it_was_left() {
+        let encoded = encoded(&examples(23));
+        let frame = Tokenizer::bytes(Family::Led).frame();
+        let batcher = Batcher::new(&encoded, frame, 64, 8, 5, Order::Shuffled { seed: 1 });
+        let whole: Vec<Batch> = batcher.epoch(2).collect();
+        for done in 0..=6 {
+            let rest: Vec<Batch> = batcher.epoch(2).starting_at(done).collect();
+            assert_eq!(rest, whole[done.min(5)..]);
+        }
+    }
+
+    #[test]
+    fn sources_and_labels_are_padded_to_exact_rectangles() {
+        let row = |input: &str, output: Option<&str>| Example {
+            id: "i".into(),
+            pid: "p".into(),
+            input: input.into(),
+            output: output.map(Into::into),
+        };
+        let rows = [row("ab", Some("c")), row("abcdefgh", Some("vwxyz")), row("", None)];
+        for (family, first, second) in [
+            (Family::Led, [0, 101, 102, 2, 1, 1], [0, 101, 102, 103, 104, 2]),
+            (Family::BigBirdPegasus, [101, 102, 1, 0, 0, 0], [101, 102, 103, 104, 105, 1]),
+        ] {
+            let frame = Tokenizer::bytes(family).frame();
+            let encoded = encoded(&rows);
+            let batch = Batcher::new(&encoded, frame, 6, 4, 3, Order::File).batch(&[0, 1, 2]);
+            assert_eq!((&batch.source[..6], &batch.source[6..12]), (&first[..], &second[..]));
+            assert_eq!(batch.labels[8..], [IGNORED_LABEL; 4]);
+            let specials = if family == Family::Led { 2 } else { 1 };
+            assert_eq!(batch.lengths, [2 + specials, 6, specials]);
+            let labelled = (1 + specials) + 4;
+            assert_eq!(batch.tokens(), batch.lengths.iter().sum::<usize>() + labelled);
+            assert_eq!((batch.source.len(), batch.labels.len()), (3 * 6, 3 * 4));
+        }
+    }
+}

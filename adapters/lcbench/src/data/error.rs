@@ -8,7 +8,7 @@ pub enum DataError {
     Unreadable { path: PathBuf, source: io::Error },
     #[error("{} holds no {file}\nhint: --data takes a folder or zip with train.jsonl and validation.jsonl", path.display())]
     MissingSplit { path: PathBuf, file: &'static str },
-    #[error("{} holds several data sets: {}\nhint: name one of them, as in --data {}", path.display(), found.join(", "), path.join(&found[0]).display())]
+    #[error("{} holds several data sets: {}\nhint: name one of them, as in --data {} (unpack an archive first)", path.display(), found.join(", "), path.join(&found[0]).display())]
     Ambiguous { path: PathBuf, found: Vec<String> },
     #[error(
         "{file}:{line}: {problem}\nhint: each line is one JSON object with the strings `id`, `pid`, `input` and `output`"

@@ -15,7 +15,12 @@ pub enum ConfigError {
     #[error("{path} is not a configuration of LED: {source}")]
     Parse { path: String, source: serde_json::Error },
     #[error("{origin}: {field}: {problem}\nhint: {hint}")]
-    Invalid { origin: String, field: &'static str, problem: String, hint: &'static str },
+    Invalid {
+        origin: String,
+        field: &'static str,
+        problem: String,
+        hint: &'static str,
+    },
 }
 
 /// One window for all layers, or one for each: both forms occur in published files.
@@ -104,7 +109,10 @@ impl LedConfig {
 
     /// allenai/led-large-16384: the class defaults with windows of 1024.
     pub fn large() -> Self {
-        Self { attention_window: Windows::PerLayer(vec![1024; 12]), ..Self::default() }
+        Self {
+            attention_window: Windows::PerLayer(vec![1024; 12]),
+            ..Self::default()
+        }
     }
 
     /// Small enough for two CPU cores, with every mechanism of its elders. No published weights exist for it.
@@ -127,9 +135,14 @@ impl LedConfig {
     pub fn read(dir: &Path) -> Result<Self, ConfigError> {
         let path = dir.join("config.json");
         let shown = path.display().to_string();
-        let text = fs::read_to_string(&path).map_err(|source| ConfigError::Read { path: shown.clone(), source })?;
-        let config: Self =
-            serde_json::from_str(&text).map_err(|source| ConfigError::Parse { path: shown.clone(), source })?;
+        let text = fs::read_to_string(&path).map_err(|source| ConfigError::Read {
+            path: shown.clone(),
+            source,
+        })?;
+        let config: Self = serde_json::from_str(&text).map_err(|source| ConfigError::Parse {
+            path: shown.clone(),
+            source,
+        })?;
         config.check(&shown)?;
         Ok(config)
     }
@@ -149,7 +162,12 @@ impl LedConfig {
     /// Refuses what the model could not compute as written. `origin` says where the values came from.
     pub fn check(&self, origin: &str) -> Result<(), ConfigError> {
         let fail = |field, problem: String, hint| {
-            Err(ConfigError::Invalid { origin: origin.to_owned(), field, problem, hint })
+            Err(ConfigError::Invalid {
+                origin: origin.to_owned(),
+                field,
+                problem,
+                hint,
+            })
         };
         if self.model_type != "led" {
             let problem = format!("is {:?}, not \"led\"", self.model_type);
@@ -185,16 +203,28 @@ impl LedConfig {
             Windows::Same(window) => std::slice::from_ref(window),
             Windows::PerLayer(windows) if windows.len() != self.encoder_layers => {
                 let problem = format!("{} windows for {} layers", windows.len(), self.encoder_layers);
-                return fail("attention_window", problem, "give one number, or one for each encoder layer");
+                return fail(
+                    "attention_window",
+                    problem,
+                    "give one number, or one for each encoder layer",
+                );
             }
             Windows::PerLayer(windows) => windows,
         };
         if let Some(window) = windows.iter().find(|window| **window < 2 || **window % 2 != 0) {
             let problem = format!("{window} is not an even number of at least 2");
-            return fail("attention_window", problem, "LED's windows are even: half of it lies on each side");
+            return fail(
+                "attention_window",
+                problem,
+                "LED's windows are even: half of it lies on each side",
+            );
         }
         if self.encoder_layerdrop > 0.0 || self.decoder_layerdrop > 0.0 {
-            return fail("layerdrop", "dropping whole layers is not supported".into(), "set it to 0");
+            return fail(
+                "layerdrop",
+                "dropping whole layers is not supported".into(),
+                "set it to 0",
+            );
         }
         for (field, p) in [
             ("dropout", self.dropout),
@@ -240,7 +270,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_honoured_is_refused_by_name() {
-        let cases: [(fn(&mut LedConfig), &str); 5] = [
+        type Spoil = fn(&mut LedConfig);
+        let cases: [(Spoil, &str); 5] = [
             (|c| c.activation_function = "swish9".into(), "activation_function"),
             (|c| c.attention_window = Windows::Same(15), "attention_window"),
             (|c| c.attention_window = Windows::PerLayer(vec![16]), "attention_window"),

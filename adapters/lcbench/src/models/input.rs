@@ -28,7 +28,11 @@ impl Source {
     pub fn new(ids: &[i64], lengths: &[usize], globals: Globals, device: Device) -> Self {
         let rows = lengths.len() as i64;
         let ids = Tensor::from_slice(ids).view([rows, -1]).to_device(device);
-        Self { ids, lengths: lengths.to_vec(), globals }
+        Self {
+            ids,
+            lengths: lengths.to_vec(),
+            globals,
+        }
     }
 
     pub fn rows(&self) -> i64 {
@@ -69,11 +73,15 @@ impl Target {
             std::iter::once(start).chain(before)
         });
         let shifted: Vec<i64> = shifted.collect();
-        let scored: Vec<i64> = (0..labels.len() as i64).filter(|i| labels[*i as usize] != IGNORED).collect();
+        let scored: Vec<i64> = (0..labels.len() as i64)
+            .filter(|i| labels[*i as usize] != IGNORED)
+            .collect();
         let kept: Vec<i64> = scored.iter().map(|i| labels[*i as usize]).collect();
         let all = scored.len() == labels.len();
         Self {
-            decoder_ids: Tensor::from_slice(&shifted).view([rows as i64, width as i64]).to_device(device),
+            decoder_ids: Tensor::from_slice(&shifted)
+                .view([rows as i64, width as i64])
+                .to_device(device),
             scored: (!all).then(|| Tensor::from_slice(&scored).to_device(device)),
             labels: Tensor::from_slice(&kept).to_device(device),
             count: kept.len(),
@@ -88,7 +96,10 @@ mod tests {
     #[test]
     fn labels_are_shifted_and_the_ignored_left_out() {
         let target = Target::new(&[5, 6, -100, 7, 8, 9], 2, 2, 1, Device::Cpu);
-        assert_eq!(Vec::<i64>::try_from(target.decoder_ids.view([-1])).unwrap(), [2, 5, 6, 2, 7, 8]);
+        assert_eq!(
+            Vec::<i64>::try_from(target.decoder_ids.view([-1])).unwrap(),
+            [2, 5, 6, 2, 7, 8]
+        );
         assert_eq!(Vec::<i64>::try_from(target.scored.unwrap()).unwrap(), [0, 1, 3, 4, 5]);
         assert_eq!(Vec::<i64>::try_from(target.labels).unwrap(), [5, 6, 7, 8, 9]);
         assert_eq!(target.count, 5);

@@ -10,8 +10,8 @@ mod mask;
 
 use tch::{Reduction, Tensor};
 
-use self::{decoder::Decoder, encoder::Encoder};
 pub use self::mask::Tiling;
+use self::{decoder::Decoder, encoder::Encoder};
 use super::{
     config::LedConfig,
     input::{Source, Target},
@@ -20,8 +20,14 @@ use super::{
 };
 
 /// Other names under which a checkpoint may hold the one table of token embeddings.
-pub const TIED: (&str, [&str; 3]) =
-    ("led.shared.weight", ["led.encoder.embed_tokens.weight", "led.decoder.embed_tokens.weight", "lm_head.weight"]);
+pub const TIED: (&str, [&str; 3]) = (
+    "led.shared.weight",
+    [
+        "led.encoder.embed_tokens.weight",
+        "led.decoder.embed_tokens.weight",
+        "lm_head.weight",
+    ],
+);
 
 /// May be missing in a checkpoint: zeros then.
 pub const OPTIONAL: &str = "final_logits_bias";
@@ -39,7 +45,10 @@ pub struct Led {
 
 impl Led {
     pub fn new(p: &mut Builder, config: &LedConfig, tiling: Tiling) -> Self {
-        let table = Init::Table { std: config.init_std, pad: Some(config.pad_token_id) };
+        let table = Init::Table {
+            std: config.init_std,
+            pad: Some(config.pad_token_id),
+        };
         let activation = config.activation().unwrap_or(Activation::Gelu); // LedConfig::check has refused the unknown
         Self {
             shared: p.param(&[TIED.0.to_owned()], &[config.vocab_size, config.d_model], true, table),
@@ -70,8 +79,12 @@ impl Led {
         let memory = self.encode(source, mode);
         let hidden = self.decode(&target.decoder_ids, &memory, source, mode);
         let rows = hidden.flatten(0, 1); // (B·T, E)
-        let rows = target.scored.as_ref().map_or(rows.shallow_clone(), |scored| rows.index_select(0, scored));
-        self.logits(&rows).cross_entropy_loss::<Tensor>(&target.labels, None, Reduction::Mean, -100, 0.0)
+        let rows = target
+            .scored
+            .as_ref()
+            .map_or(rows.shallow_clone(), |scored| rows.index_select(0, scored));
+        self.logits(&rows)
+            .cross_entropy_loss::<Tensor>(&target.labels, None, Reduction::Mean, -100, 0.0)
     }
 
     fn embed(&self, ids: &Tensor) -> Tensor {

@@ -11,8 +11,14 @@ const ALIGN: i64 = 64;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ParamError {
-    #[error("tensor {name}: the checkpoint has shape {found:?}, the model wants {wanted:?}\nhint: config.json and the weights do not belong together")]
-    Shape { name: String, found: Vec<i64>, wanted: Vec<i64> },
+    #[error(
+        "tensor {name}: the checkpoint has shape {found:?}, the model wants {wanted:?}\nhint: config.json and the weights do not belong together"
+    )]
+    Shape {
+        name: String,
+        found: Vec<i64>,
+        wanted: Vec<i64>,
+    },
     #[error("tensor {0} is not part of this model\nhint: choose the --model that these weights belong to")]
     Unknown(String),
 }
@@ -22,9 +28,14 @@ pub enum ParamError {
 pub enum Init {
     Zeros,
     Ones,
-    Normal { std: f64 },
+    Normal {
+        std: f64,
+    },
     /// An embedding table: normal, with the row of the padding token at zero.
-    Table { std: f64, pad: Option<i64> },
+    Table {
+        std: f64,
+        pad: Option<i64>,
+    },
 }
 
 #[derive(Debug)]
@@ -70,11 +81,23 @@ impl Builder {
 
     fn declare(&mut self, names: &[String], shape: &[i64], decay: bool, init: Init, trainable: bool) -> Tensor {
         let rows = shape[0] / names.len() as i64;
-        let part = |(i, name): (usize, &String)| Part { name: name.clone(), start: i as i64 * rows, rows };
+        let part = |(i, name): (usize, &String)| Part {
+            name: name.clone(),
+            start: i as i64 * rows,
+            rows,
+        };
         let parts = names.iter().enumerate().map(part).collect();
         let leaf = Tensor::empty([0], (Kind::Float, Device::Cpu));
         let handle = leaf.shallow_clone();
-        self.params.push(Param { leaf, shape: shape.to_vec(), start: 0, parts, decay, init, trainable });
+        self.params.push(Param {
+            leaf,
+            shape: shape.to_vec(),
+            start: 0,
+            parts,
+            decay,
+            init,
+            trainable,
+        });
         handle
     }
 
@@ -100,13 +123,18 @@ impl Builder {
                 let _ = param.leaf.requires_grad_(param.trainable);
             }
         });
-        Params { params: self.params, flat }
+        Params {
+            params: self.params,
+            flat,
+        }
     }
 }
 
 fn view(flat: &[Tensor; 2], param: &Param) -> Tensor {
     let size: i64 = param.shape.iter().product();
-    flat[usize::from(param.decay)].narrow(0, param.start, size).view(param.shape.as_slice())
+    flat[usize::from(param.decay)]
+        .narrow(0, param.start, size)
+        .view(param.shape.as_slice())
 }
 
 fn draw(view: &mut Tensor, init: Init) {
@@ -138,7 +166,10 @@ pub struct Leaf<'a> {
 impl Params {
     /// The trainable leaves, in order of declaration: the order of gradients everywhere.
     pub fn leaves(&self) -> impl Iterator<Item = Leaf<'_>> {
-        self.params.iter().filter(|p| p.trainable).map(|p| Leaf { tensor: &p.leaf, decay: p.decay })
+        self.params.iter().filter(|p| p.trainable).map(|p| Leaf {
+            tensor: &p.leaf,
+            decay: p.decay,
+        })
     }
 
     /// Number of trained values (a fused parameter counts as its parts do).
@@ -153,7 +184,11 @@ impl Params {
     /// Zeros laid out as the weights are, one view for each of [`Params::leaves`]: the optimizer's moments.
     pub fn zeros_like_leaves(&self) -> Vec<Tensor> {
         let flat = [0, 1].map(|group: usize| self.flat[group].zeros_like());
-        self.params.iter().filter(|p| p.trainable).map(|p| view(&flat, p)).collect()
+        self.params
+            .iter()
+            .filter(|p| p.trainable)
+            .map(|p| view(&flat, p))
+            .collect()
     }
 
     /// Every tensor under its name in a checkpoint, as a view without gradient.
@@ -164,17 +199,27 @@ impl Params {
     /// Gradients (or anything else in the order of [`Params::leaves`]) under the names of a checkpoint.
     pub fn name_gradients<'a>(&'a self, gradients: &[Tensor]) -> Vec<(&'a str, Tensor)> {
         let trainable = self.params.iter().filter(|p| p.trainable);
-        trainable.zip(gradients).filter(|(_, g)| g.defined()).flat_map(|(p, g)| split(p, g)).collect()
+        trainable
+            .zip(gradients)
+            .filter(|(_, g)| g.defined())
+            .flat_map(|(p, g)| split(p, g))
+            .collect()
     }
 
     /// Writes one tensor of a checkpoint to its place. Leading axes of 1 are not part of the comparison.
     pub fn assign(&self, name: &str, value: &Tensor) -> Result<(), ParamError> {
         let target = self.named().into_iter().find(|(n, _)| *n == name);
-        let Some((_, mut place)) = target else { return Err(ParamError::Unknown(name.to_owned())) };
+        let Some((_, mut place)) = target else {
+            return Err(ParamError::Unknown(name.to_owned()));
+        };
         let (found, wanted) = (value.size(), place.size());
         let core = |shape: &[i64]| shape.iter().copied().skip_while(|n| *n == 1).collect::<Vec<_>>();
         if core(&found) != core(&wanted) {
-            return Err(ParamError::Shape { name: name.to_owned(), found, wanted });
+            return Err(ParamError::Shape {
+                name: name.to_owned(),
+                found,
+                wanted,
+            });
         }
         no_grad(|| place.copy_(&value.view_as(&place)));
         Ok(())
@@ -182,7 +227,11 @@ impl Params {
 }
 
 fn split<'a>(param: &'a Param, whole: &Tensor) -> Vec<(&'a str, Tensor)> {
-    param.parts.iter().map(|part| (part.name.as_str(), whole.narrow(0, part.start, part.rows))).collect()
+    param
+        .parts
+        .iter()
+        .map(|part| (part.name.as_str(), whole.narrow(0, part.start, part.rows)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -200,7 +249,9 @@ mod tests {
         assert_eq!(params.count(), 17);
         no_grad(|| _ = params.flat[1].fill_(2.0));
         assert_eq!(weight.sum(Kind::Double).double_value(&[]), 24.0);
-        params.assign("k", &Tensor::full([2, 3], 7.0, (Kind::Float, Device::Cpu))).unwrap();
+        params
+            .assign("k", &Tensor::full([2, 3], 7.0, (Kind::Float, Device::Cpu)))
+            .unwrap();
         assert_eq!(weight.narrow(0, 0, 2).sum(Kind::Double).double_value(&[]), 12.0);
         assert_eq!(weight.narrow(0, 2, 2).sum(Kind::Double).double_value(&[]), 42.0);
     }
@@ -213,14 +264,17 @@ mod tests {
         let loss = (weight.narrow(0, 1, 1) * 5.0).sum(Kind::Float);
         let gradients = Tensor::run_backward(&[loss], &[&weight], false, false);
         let named = params.name_gradients(&gradients);
-        let sums: Vec<_> = named.iter().map(|(n, g)| (*n, g.sum(Kind::Double).double_value(&[]))).collect();
+        let sums: Vec<_> = named
+            .iter()
+            .map(|(n, g)| (*n, g.sum(Kind::Double).double_value(&[])))
+            .collect();
         assert_eq!(sums, [("q", 0.0), ("k", 15.0)]);
     }
 
     #[test]
     fn a_misshaped_tensor_is_named() {
         let mut builder = Builder::new();
-        builder.param(&["w".into()], &[2, 3], true, Init::Ones);
+        let _handle = builder.param(&["w".into()], &[2, 3], true, Init::Ones);
         let params = builder.finish(Device::Cpu);
         let wrong = Tensor::zeros([3, 2], (Kind::Float, Device::Cpu));
         assert!(params.assign("w", &wrong).unwrap_err().to_string().contains("tensor w"));

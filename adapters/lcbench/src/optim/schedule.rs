@@ -12,7 +12,11 @@ pub struct LinearSchedule {
 impl LinearSchedule {
     /// Warm-up over a share of all updates, rounded up.
     pub fn with_ratio(peak: f64, ratio: f64, total: u64) -> Self {
-        Self { peak, warmup: (ratio * total as f64).ceil() as u64, total }
+        Self {
+            peak,
+            warmup: (ratio * total as f64).ceil() as u64,
+            total,
+        }
     }
 
     pub fn rate(&self, updates: u64) -> f64 {

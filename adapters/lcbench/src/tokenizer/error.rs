@@ -22,4 +22,6 @@ pub enum TokenizerError {
     Encode { bytes: usize, problem: String },
     #[error("cannot decode {ids} ids: {problem}\nhint: the vocabulary's decoder does not fit its model")]
     Decode { ids: usize, problem: String },
+    #[error("cannot make a vocabulary in {}: {problem}\nhint: check that the folder can be written and the texts are not empty", dir.display())]
+    Training { dir: PathBuf, problem: String },
 }

@@ -65,9 +65,15 @@ impl WindowAttention {
             }
             GlobalTokens::Gathered { per_row, index, valid } => {
                 let tokens = gather(h, index, *per_row);
-                let rows = self.global_rows(h, &tokens, masks, mode).flatten(0, 1).index_select(0, valid);
+                let rows = self
+                    .global_rows(h, &tokens, masks, mode)
+                    .flatten(0, 1)
+                    .index_select(0, valid);
                 let place = index.index_select(0, valid);
-                local.flatten(0, 1).index_put(&[Some(place)], &rows, false).view_as(&local)
+                local
+                    .flatten(0, 1)
+                    .index_put(&[Some(place)], &rows, false)
+                    .view_as(&local)
             }
         };
         self.output.forward(&all)
@@ -93,7 +99,10 @@ impl WindowAttention {
         let bias = self.global_value.bias.view([n, d]);
         if mode.drops(self.dropout) {
             // Dropout leaves probabilities that do not add up to 1, so the bias counts by their sum.
-            let sum = p.sum_dim_intlist([-1_i64].as_slice(), false, None).view([b, n, g]).transpose(1, 2);
+            let sum = p
+                .sum_dim_intlist([-1_i64].as_slice(), false, None)
+                .view([b, n, g])
+                .transpose(1, 2);
             return (out + sum.unsqueeze(-1) * bias).flatten(2, 3);
         }
         (out + bias).flatten(2, 3)
@@ -109,7 +118,9 @@ fn dense(q: &Tensor, k: &Tensor, v: &Tensor, mask: &Tensor, p: f64) -> Tensor {
 /// q, k, v (B, S, H, D) to (B, S, H, D), block by block.
 fn blocked(q: &Tensor, k: &Tensor, v: &Tensor, strips: &Strips, globals: &GlobalTokens, p: f64) -> Tensor {
     let (b, s, n, d) = q.size4().expect("q is (B, S, H, D)");
-    let Strips { mask, blocks, block, .. } = strips;
+    let Strips {
+        mask, blocks, block, ..
+    } = strips;
     let queries = q.constant_pad_nd([0, 0, 0, 0, 0, blocks * block - s]);
     let queries = queries.reshape([b * blocks, *block, n, d]).transpose(1, 2); // (B·N, H, Q, D)
     let [keys, values] = [k, v].map(|x| strip_and_slots(x, strips, globals)); // (B·N, H, K, D)
@@ -120,7 +131,13 @@ fn blocked(q: &Tensor, k: &Tensor, v: &Tensor, strips: &Strips, globals: &Global
 /// Keys (or values) (B, S, H, D) laid out as `mask` draws them: (B·N, H, K, D).
 fn strip_and_slots(x: &Tensor, strips: &Strips, globals: &GlobalTokens) -> Tensor {
     let (b, s, n, d) = x.size4().expect("keys are (B, S, H, D)");
-    let Strips { blocks, block, reach, slots, .. } = *strips;
+    let Strips {
+        blocks,
+        block,
+        reach,
+        slots,
+        ..
+    } = *strips;
     let padded = x.constant_pad_nd([0, 0, 0, 0, reach, blocks * block - s + reach]);
     let strip = padded.unfold(1, block + 2 * reach, block).transpose(3, 4); // (B, N, H, strip, D)
     let tokens = match globals {
@@ -129,7 +146,10 @@ fn strip_and_slots(x: &Tensor, strips: &Strips, globals: &GlobalTokens) -> Tenso
         GlobalTokens::Gathered { per_row, index, .. } => gather(&x.flatten(2, 3), index, *per_row).view([b, -1, n, d]),
     };
     let tokens = tokens.constant_pad_nd([0, 0, 0, 0, 0, slots - globals.per_row()]); // (B, slots, H, D)
-    let tokens = tokens.transpose(1, 2).unsqueeze(1).expand([-1, blocks, -1, -1, -1], false);
+    let tokens = tokens
+        .transpose(1, 2)
+        .unsqueeze(1)
+        .expand([-1, blocks, -1, -1, -1], false);
     Tensor::cat(&[strip, tokens], 3).flatten(0, 1)
 }
 

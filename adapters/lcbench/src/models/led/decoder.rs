@@ -19,12 +19,17 @@ pub struct Decoder {
 
 impl Decoder {
     pub fn new(p: &mut Builder, config: &LedConfig, activation: Activation) -> Self {
-        let table = Init::Table { std: config.init_std, pad: None };
+        let table = Init::Table {
+            std: config.init_std,
+            pad: None,
+        };
         let shape = [config.max_decoder_position_embeddings, config.d_model];
         Self {
             positions: p.param(&["led.decoder.embed_positions.weight".to_owned()], &shape, true, table),
             norm: LayerNorm::new(p, "led.decoder.layernorm_embedding", config.d_model),
-            layers: (0..config.decoder_layers).map(|n| Layer::new(p, config, n, activation)).collect(),
+            layers: (0..config.decoder_layers)
+                .map(|n| Layer::new(p, config, n, activation))
+                .collect(),
             dropout: config.dropout,
         }
     }
@@ -44,7 +49,9 @@ impl Decoder {
 /// (B, 1, 1, S), or nothing where no row is padded. Padding of the decoder's own side is not masked: it follows every real
 /// token, so the causal order hides it already.
 fn source_mask(source: &Source) -> Option<Tensor> {
-    source.is_padded().then(|| additive(&super::mask::real(source)).unsqueeze(1).unsqueeze(1))
+    source
+        .is_padded()
+        .then(|| additive(&super::mask::real(source)).unsqueeze(1).unsqueeze(1))
 }
 
 #[derive(Debug)]
@@ -138,7 +145,11 @@ impl CrossAttention {
 
     fn forward(&self, h: &Tensor, memory: &Tensor, mask: Option<&Tensor>, mode: Mode) -> Tensor {
         let q = self.q.forward(h).unflatten(2, [self.heads, -1]).transpose(1, 2); // (B, H, T, D)
-        let kv = self.kv.forward(memory).unflatten(2, [2, self.heads, -1]).transpose(1, 3); // (B, H, 2, S, D)
+        let kv = self
+            .kv
+            .forward(memory)
+            .unflatten(2, [2, self.heads, -1])
+            .transpose(1, 3); // (B, H, 2, S, D)
         let [k, v] = [0, 1].map(|i| kv.select(2, i)); // (B, H, S, D)
         let p = mode.probability(self.dropout);
         let o = Tensor::scaled_dot_product_attention(&q, &k, &v, mask, p, false, None, false);

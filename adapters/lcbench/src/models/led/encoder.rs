@@ -26,12 +26,17 @@ pub struct Encoder {
 
 impl Encoder {
     pub fn new(p: &mut Builder, config: &LedConfig, activation: Activation, tiling: Tiling) -> Self {
-        let table = Init::Table { std: config.init_std, pad: None };
+        let table = Init::Table {
+            std: config.init_std,
+            pad: None,
+        };
         let shape = [config.max_encoder_position_embeddings, config.d_model];
         Self {
             positions: p.param(&["led.encoder.embed_positions.weight".to_owned()], &shape, true, table),
             norm: LayerNorm::new(p, "led.encoder.layernorm_embedding", config.d_model),
-            layers: (0..config.encoder_layers).map(|n| Layer::new(p, config, n, activation)).collect(),
+            layers: (0..config.encoder_layers)
+                .map(|n| Layer::new(p, config, n, activation))
+                .collect(),
             reach: config.reach(),
             tiling,
             dropout: config.dropout,

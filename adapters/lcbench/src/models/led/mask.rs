@@ -65,7 +65,11 @@ pub enum GlobalTokens {
     First,
     /// Up to `per_row` in each row: `index` (B·G) are flat positions in B·S, filled up with the row's token 0; `valid`
     /// lists the entries of B·G that are real.
-    Gathered { per_row: i64, index: Tensor, valid: Tensor },
+    Gathered {
+        per_row: i64,
+        index: Tensor,
+        valid: Tensor,
+    },
 }
 
 impl GlobalTokens {
@@ -112,10 +116,17 @@ impl SourceMasks {
         for &reach in reach {
             if layouts.iter().all(|(have, _)| *have != reach) {
                 let block = tiling.block(reach, source.positions());
-                layouts.push((reach, block.map_or_else(|| marks.dense(reach), |block| marks.blocked(reach, block))));
+                layouts.push((
+                    reach,
+                    block.map_or_else(|| marks.dense(reach), |block| marks.blocked(reach, block)),
+                ));
             }
         }
-        Self { padding, globals: marks.globals, layouts }
+        Self {
+            padding,
+            globals: marks.globals,
+            layouts,
+        }
     }
 
     pub fn layout(&self, reach: i64) -> &Layout {
@@ -148,9 +159,11 @@ impl Marks {
             Tensor::ones([1, positions], (Kind::Bool, device))
         };
         let (global, globals, filled) = match &source.globals {
-            Globals::None => {
-                (bools(&vec![false; positions as usize], 1), GlobalTokens::None, Tensor::empty([1, 0], (Kind::Bool, device)))
-            }
+            Globals::None => (
+                bools(&vec![false; positions as usize], 1),
+                GlobalTokens::None,
+                Tensor::empty([1, 0], (Kind::Bool, device)),
+            ),
             Globals::First => {
                 let mut first = vec![false; positions as usize];
                 first[0] = true;
@@ -158,7 +171,15 @@ impl Marks {
             }
             Globals::Rows(rows) => gathered(rows, source, &bools),
         };
-        Self { device, rows, positions, real, global, globals, filled }
+        Self {
+            device,
+            rows,
+            positions,
+            real,
+            global,
+            globals,
+            filled,
+        }
     }
 
     fn arange(&self, n: i64) -> Tensor {
@@ -184,12 +205,27 @@ impl Marks {
         let local = local.constant_pad_nd([reach, blocks * block - self.positions + reach]);
         let local = local.unfold(1, strip, block).unsqueeze(2).to_kind(Kind::Bool); // (1 or B, N, 1, strip)
         let local = local.logical_and(&near); // (1 or B, N, Q, strip)
-        let filled = self.filled.to_kind(Kind::Uint8).constant_pad_nd([0, keys - strip - global]).to_kind(Kind::Bool);
+        let filled = self
+            .filled
+            .to_kind(Kind::Uint8)
+            .constant_pad_nd([0, keys - strip - global])
+            .to_kind(Kind::Bool);
         let height = local.size()[0].max(filled.size()[0]);
-        let filled = filled.unsqueeze(1).unsqueeze(1).expand([height, blocks, block, -1], false);
+        let filled = filled
+            .unsqueeze(1)
+            .unsqueeze(1)
+            .expand([height, blocks, block, -1], false);
         let seen = Tensor::cat(&[local.expand([height, -1, -1, -1], false), filled], 3);
-        let mask = additive(&seen).expand([self.rows, -1, -1, -1], false).reshape([-1, 1, block, keys]);
-        Layout::Blocked(Strips { mask, blocks, block, reach, slots: keys - strip })
+        let mask = additive(&seen)
+            .expand([self.rows, -1, -1, -1], false)
+            .reshape([-1, 1, block, keys]);
+        Layout::Blocked(Strips {
+            mask,
+            blocks,
+            block,
+            reach,
+            slots: keys - strip,
+        })
     }
 }
 
@@ -201,7 +237,9 @@ fn gathered(
 ) -> (Tensor, GlobalTokens, Tensor) {
     let (height, positions) = (source.rows(), source.positions() as usize);
     let kept = rows.iter().zip(&source.lengths);
-    let kept: Vec<Vec<usize>> = kept.map(|(at, n)| at.iter().copied().filter(|p| p < n).collect()).collect();
+    let kept: Vec<Vec<usize>> = kept
+        .map(|(at, n)| at.iter().copied().filter(|p| p < n).collect())
+        .collect();
     let per_row = kept.iter().map(Vec::len).max().unwrap_or(0);
     let mut global = vec![false; kept.len() * positions];
     let (mut index, mut filled) = (Vec::new(), Vec::new());
@@ -217,7 +255,11 @@ fn gathered(
     }
     let global = bools(&global, height);
     if per_row == 0 {
-        return (global, GlobalTokens::None, Tensor::empty([1, 0], (Kind::Bool, source.ids.device())));
+        return (
+            global,
+            GlobalTokens::None,
+            Tensor::empty([1, 0], (Kind::Bool, source.ids.device())),
+        );
     }
     let valid: Vec<i64> = (0..filled.len() as i64).filter(|i| filled[*i as usize]).collect();
     let device = source.ids.device();
@@ -236,7 +278,13 @@ mod tests {
     #[test]
     fn strips_where_they_are_less_work() {
         let auto = |reach, positions| Tiling::Auto.block(reach, positions);
-        assert_eq!([auto(512, 1024), auto(512, 2048), auto(512, 4096)], [None, Some(256), Some(256)]);
-        assert_eq!([auto(64, 128), auto(64, 1024), auto(8, 1024)], [None, Some(64), Some(64)]);
+        assert_eq!(
+            [auto(512, 1024), auto(512, 2048), auto(512, 4096)],
+            [None, Some(256), Some(256)]
+        );
+        assert_eq!(
+            [auto(64, 128), auto(64, 1024), auto(8, 1024)],
+            [None, Some(64), Some(64)]
+        );
     }
 }
