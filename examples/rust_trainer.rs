@@ -14,7 +14,7 @@ const BATCH: usize = 512;
 const STEPS: u64 = 1200;
 const LEARNING_RATE: f64 = 0.01;
 
-fn main() {
+pub fn main() {
     let markers = Client::from_env();
 
     let load = markers.span("load");

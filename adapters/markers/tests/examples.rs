@@ -1,4 +1,4 @@
-//! Runs the script examples with a pipe of its own and reads what they write: every line is wire format 1, spans balance, and
+//! Runs the examples with a pipe of its own and reads what they write: every line is wire format 1, spans balance, and
 //! the phases that each example promises are there. So the Python client and the shell are held to the same parser.
 
 use std::collections::BTreeMap;
@@ -9,6 +9,10 @@ use std::process::{Command, Output};
 
 use powerprof_markers::Event;
 use powerprof_markers::wire::parse;
+
+/// A program of its own elsewhere; here it is run by [`rust_trainer_in_a_child_process`].
+#[path = "../../../examples/rust_trainer.rs"]
+mod rust_trainer;
 
 /// What one run wrote.
 #[derive(Default)]
@@ -168,4 +172,22 @@ fn pytorch_loop() {
     assert!(succeeded(&output).contains("recorded: True"));
     assert_eq!(heard.spans["train/step/backward"], 150);
     assert_eq!(heard.samples, 150 * 512 + 4096);
+}
+
+#[test]
+#[ignore = "runs in a child process of another test"]
+fn rust_trainer_in_a_child_process() {
+    rust_trainer::main();
+}
+
+#[test]
+fn rust_trainer_example() {
+    let mut program = Command::new(std::env::current_exe().expect("this program"));
+    let (output, heard) = run(program.args(["--exact", "rust_trainer_in_a_child_process", "--ignored", "--nocapture"]));
+    assert!(succeeded(&output).contains("recorded: true"));
+    let step = ["", "/data", "/backward", "/optimizer"].map(|inner| (format!("train/step{inner}"), 1200));
+    let single = ["load", "train", "validate"].map(|path| (path.to_owned(), 1));
+    assert_eq!(heard.spans, step.into_iter().chain(single).collect());
+    assert_eq!(heard.samples, 1200 * 512 + 20_000);
+    assert_eq!(heard.metrics.len(), 12 + 1);
 }
