@@ -13,6 +13,7 @@ pub mod hwmon;
 pub mod interface;
 pub mod number_file;
 pub mod nvml;
+pub mod patience;
 pub mod rapl;
 pub mod scripted;
 pub mod simulated;

@@ -1,12 +1,13 @@
 //! Looking for everything that can be measured here.
 //!
 //! Gives the sensors and, for each family that was looked for, a finding: found, absent, or shut with the fix. Never panics, and takes
-//! no longer than the driver takes to start plus a tenth of a second.
+//! a tenth of a second more than the driver takes to start, half a minute at most.
 //!
 //! Invariants: device ids are unique; a CPU is measured by RAPL or hwmon, or else estimated, never both.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::model::device::{Device, DeviceKind};
 use crate::model::units::Watts;
@@ -17,8 +18,12 @@ use super::hwmon;
 use super::interface::Sensor;
 pub use super::nvml::enumerate::GpuSelection;
 use super::nvml::{self, library::Library, library::OpenError};
+use super::patience;
 use super::rapl;
 use super::simulated::{self, profile::Simulation, truth::SimulatedTruth};
+
+/// How long NVML may take to start and to list its GPUs. With persistence mode off it wakes each GPU, at a second or two apiece.
+const NVML_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What to look for.
 #[derive(Debug, Clone)]
@@ -93,26 +98,30 @@ fn simulate(simulation: &Simulation, found: &mut Discovery) {
 }
 
 fn find_nvml(request: &Request, found: &mut Discovery) {
-    match Library::open(request.nvml_library.as_deref()) {
-        Ok(library) => {
-            let nvml = nvml::enumerate::enumerate(&library, &request.gpus);
+    let (path, gpus) = (request.nvml_library.clone(), request.gpus.clone());
+    let answer = patience::within(NVML_PATIENCE, move || {
+        Library::open(path.as_deref()).map(|library| nvml::enumerate::enumerate(&library, &gpus))
+    });
+    match answer {
+        Ok(Ok(nvml)) => {
             found.sensors.extend(nvml.sensors);
             found.findings.extend(nvml.findings);
         }
-        Err(error) => {
-            let status = match &error {
-                // Without the library and without a card there is nothing to say; with a card there is something to fix.
-                OpenError::NotFound(_) | OpenError::DriverNotLoaded if !has_nvidia_card(&request.sysfs) => {
-                    Status::Absent
-                }
-                _ => Status::Blocked,
-            };
-            let mut finding = Finding::new(Family::Nvml, status, error.to_string());
-            if status == Status::Blocked {
-                finding = finding.hint(error.hint());
-            }
-            found.findings.push(finding);
+        Ok(Err(error)) => found.findings.push(no_library(&error, has_nvidia_card(&request.sysfs))),
+        Err(no_answer) => found.findings.push(
+            Finding::new(Family::Nvml, Status::Blocked, no_answer.to_string())
+                .hint("a GPU hangs in its driver: see whether `nvidia-smi` returns, and `dmesg | grep -i xid`"),
+        ),
+    }
+}
+
+/// Without the library and without a card there is nothing to say; with a card there is something to fix.
+fn no_library(error: &OpenError, has_card: bool) -> Finding {
+    match error {
+        OpenError::NotFound(_) | OpenError::DriverNotLoaded if !has_card => {
+            Finding::new(Family::Nvml, Status::Absent, error.to_string())
         }
+        _ => Finding::new(Family::Nvml, Status::Blocked, error.to_string()).hint(error.hint()),
     }
 }
 
@@ -261,6 +270,13 @@ mod tests {
 
     #[test]
     fn a_missing_library_matters_where_there_is_a_card() {
+        let missing = OpenError::NotFound("libnvidia-ml.so.1".into());
+        assert_eq!(no_library(&missing, false).status, Status::Absent);
+        assert!(no_library(&missing, true).is_warning());
+        assert!(
+            no_library(&OpenError::VersionMismatch, false).is_warning(),
+            "whoever has a library has a card"
+        );
         let (root, _) = machine(false, true);
         assert!(has_nvidia_card(&root.path().join("sys")));
         let (root, _) = machine(false, false);

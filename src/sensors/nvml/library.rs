@@ -141,4 +141,27 @@ mod tests {
         assert!(matches!(&error, OpenError::Unloadable(name, _) if name == "/nonexistent/libnvidia-ml.so.1"));
         assert!(error.hint().contains(LIBRARY_VARIABLE));
     }
+
+    #[test]
+    fn what_the_driver_says_at_its_start_becomes_advice() {
+        let cases = [
+            (
+                NvmlError::DriverNotLoaded,
+                "the NVIDIA driver is not loaded",
+                "modprobe nvidia",
+            ),
+            (NvmlError::NoPermission, "no permission", "/dev/nvidia"),
+            (NvmlError::LibRmVersionMismatch, "different versions", "reboot"),
+            (
+                NvmlError::Unknown,
+                "does not start: an internal driver error",
+                "nvidia-smi",
+            ),
+        ];
+        for (said, message, advice) in cases {
+            let error = OpenError::from_nvml("libnvidia-ml.so.1", said);
+            assert!(error.to_string().contains(message), "{error}");
+            assert!(error.hint().contains(advice), "{}", error.hint());
+        }
+    }
 }
