@@ -31,6 +31,8 @@ const PIPE_BYTES: i32 = 1 << 20;
 /// Events in one piece on its way to the file.
 const PIECE: usize = 8192;
 
+/// How long lines gather before they are read: the most by which an unstamped line is late.
+const COLLECT: Duration = Duration::from_millis(1);
 /// After the child's end: how long a writer that never stops is still listened to.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -164,6 +166,10 @@ impl Reader {
             };
             let idle = poll(&mut ready, timeout) == Ok(0);
             let stopping = ready[1].any().unwrap_or(false);
+            if !idle && !stopping {
+                // A writer pays for each time it wakes us (microseconds); asleep, we collect what many of them write.
+                std::thread::sleep(COLLECT);
+            }
             let emptied = self.drain(&mut buffer);
             if idle || self.events.len() >= PIECE {
                 self.hand_over();
