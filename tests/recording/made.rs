@@ -74,15 +74,28 @@ pub fn gpu(index: u32) -> (Device, Columns) {
         architecture: Some("Hopper".into()),
         power_limit: Some(Watts(700.0)),
         memory_total_bytes: Some(80 << 30),
-        power_timing: SensorTiming { update_period_ms: Some(100.0), window_ms: Some(25.0), delay_ms: None },
-        counter_timing: SensorTiming { update_period_ms: Some(100.0), ..SensorTiming::default() },
-        calibration: Some(Calibration { gain: 1.02, offset: Watts(-1.5) }),
+        power_timing: SensorTiming {
+            update_period_ms: Some(100.0),
+            window_ms: Some(25.0),
+            delay_ms: None,
+        },
+        counter_timing: SensorTiming {
+            update_period_ms: Some(100.0),
+            ..SensorTiming::default()
+        },
+        calibration: Some(Calibration {
+            gain: 1.02,
+            offset: Watts(-1.5),
+        }),
         properties: BTreeMap::from([("driver".into(), "580.65".into())]),
     };
     let columns = Columns {
         watts: true,
         average_watts: true,
-        counter: Some(CounterUnit { joules: 1e-3, wraps_at: None }),
+        counter: Some(CounterUnit {
+            joules: 1e-3,
+            wraps_at: None,
+        }),
         utilization: true,
         memory_utilization: true,
         memory_used: true,
@@ -109,12 +122,24 @@ pub fn cpu() -> (Device, Columns) {
         power_limit: None,
         memory_total_bytes: None,
         power_timing: SensorTiming::default(),
-        counter_timing: SensorTiming { update_period_ms: Some(1.0), ..SensorTiming::default() },
+        counter_timing: SensorTiming {
+            update_period_ms: Some(1.0),
+            ..SensorTiming::default()
+        },
         calibration: None,
         properties: BTreeMap::new(),
     };
-    let counter = Some(CounterUnit { joules: 1e-6, wraps_at: Some(262_143_328_850) });
-    (device, Columns { counter, ..Columns::default() })
+    let counter = Some(CounterUnit {
+        joules: 1e-6,
+        wraps_at: Some(262_143_328_850),
+    });
+    (
+        device,
+        Columns {
+            counter,
+            ..Columns::default()
+        },
+    )
 }
 
 fn power(device: usize, sweep: u64) -> PowerReading {
@@ -175,7 +200,10 @@ pub fn chunk(devices: &[(Device, Columns)], from: u64, to: u64) -> Chunk {
     let mut chunk = Chunk {
         devices: devices
             .iter()
-            .map(|(_, c)| DeviceStreams { power: PowerStream::with_columns(c), state: StateStream::default() })
+            .map(|(_, c)| DeviceStreams {
+                power: PowerStream::with_columns(c),
+                state: StateStream::default(),
+            })
             .collect(),
         ..Chunk::default()
     };
@@ -183,12 +211,19 @@ pub fn chunk(devices: &[(Device, Columns)], from: u64, to: u64) -> Chunk {
         let t = time(sweep);
         for (position, (_, columns)) in devices.iter().enumerate() {
             let half = 8_000 + (scramble(sweep) & 0xfff) as u32;
-            chunk.devices[position].power.push(columns, t, half, &power(position, sweep));
+            chunk.devices[position]
+                .power
+                .push(columns, t, half, &power(position, sweep));
             if sweep % STATE_EVERY == 0 && columns.utilization {
-                chunk.devices[position].state.push(columns, t, 50_000, &state(position, sweep / STATE_EVERY));
+                chunk.devices[position]
+                    .state
+                    .push(columns, t, 50_000, &state(position, sweep / STATE_EVERY));
             }
         }
-        chunk.sweeps.due.push(Timestamp::from_nanos(START + sweep as i64 * INTERVAL_NS));
+        chunk
+            .sweeps
+            .due
+            .push(Timestamp::from_nanos(START + sweep as i64 * INTERVAL_NS));
         chunk.sweeps.late_ns.push((scramble(sweep) & 0xffff) as u32);
         chunk.sweeps.busy_ns.push(20_000);
         if sweep % STATE_EVERY == 0 {
@@ -206,7 +241,9 @@ pub fn chunk(devices: &[(Device, Columns)], from: u64, to: u64) -> Chunk {
             let count = sweep / 500 + 1;
             chunk.marker_faults = Some(MarkerFaults {
                 bad_lines: count,
-                examples: (0..count.min(5)).map(|i| format!("`nonsense {i}`: no such verb")).collect(),
+                examples: (0..count.min(5))
+                    .map(|i| format!("`nonsense {i}`: no such verb"))
+                    .collect(),
                 dropped: 2 * count,
             });
             chunk.events.push(SensorEvent {
@@ -244,4 +281,3 @@ pub fn same<T: std::fmt::Debug>(a: &T, b: &T) -> bool {
     // `Debug` prints every bit of a float that matters, and NaN as NaN.
     format!("{a:?}") == format!("{b:?}")
 }
-
