@@ -1,1 +1,4 @@
 //! report.
+
+pub mod perfetto;
+pub mod readings;

@@ -147,9 +147,9 @@ fn power(device: usize, sweep: u64) -> PowerReading {
     let published = scramble(sweep / 10 + 1000 * device as u64);
     let watts = 300.0 + (published % 100_000) as f64 * 1e-3;
     PowerReading {
-        watts: (sweep % 997 != 0).then_some(watts),
+        watts: (!sweep.is_multiple_of(997)).then_some(watts),
         average_watts: Some(350.0),
-        counter: (sweep % 991 != 0).then_some(sweep / 10 * 30_000 + published % 1000),
+        counter: (!sweep.is_multiple_of(991)).then_some(sweep / 10 * 30_000 + published % 1000),
     }
 }
 
@@ -157,7 +157,7 @@ fn state(device: usize, row: u64) -> StateReading {
     StateReading {
         utilization_pct: Some((scramble(row) % 101) as f64),
         memory_utilization_pct: Some(40.0),
-        memory_used_bytes: (row % 5 != 0).then_some((device as u64 + 1) << 30),
+        memory_used_bytes: (!row.is_multiple_of(5)).then_some((device as u64 + 1) << 30),
         temperature_c: Some(55.0),
         sm_clock_mhz: Some(1980.0),
         memory_clock_mhz: None,
@@ -172,7 +172,7 @@ fn host(row: u64) -> HostReading {
         memory_used_bytes: Some(100 << 30),
         tree_cpu_pct: Some(398.5),
         tree_memory_bytes: Some(row << 20),
-        tree_processes: (row % 3 != 0).then_some(9),
+        tree_processes: (!row.is_multiple_of(3)).then_some(9),
     }
 }
 
@@ -182,7 +182,7 @@ pub fn marker(row: u64) -> MarkerEvent {
     MarkerEvent {
         t,
         arrival: t.plus_nanos(5000),
-        stamped: row % 3 != 0,
+        stamped: !row.is_multiple_of(3),
         verb,
         rank: (row % 2) as u32,
         name: ["step", "forward", "train", "rouge"][(scramble(row) % 4) as usize].into(),
@@ -214,7 +214,7 @@ pub fn chunk(devices: &[(Device, Columns)], from: u64, to: u64) -> Chunk {
             chunk.devices[position]
                 .power
                 .push(columns, t, half, &power(position, sweep));
-            if sweep % STATE_EVERY == 0 && columns.utilization {
+            if sweep.is_multiple_of(STATE_EVERY) && columns.utilization {
                 chunk.devices[position]
                     .state
                     .push(columns, t, 50_000, &state(position, sweep / STATE_EVERY));
@@ -226,7 +226,7 @@ pub fn chunk(devices: &[(Device, Columns)], from: u64, to: u64) -> Chunk {
             .push(Timestamp::from_nanos(START + sweep as i64 * INTERVAL_NS));
         chunk.sweeps.late_ns.push((scramble(sweep) & 0xffff) as u32);
         chunk.sweeps.busy_ns.push(20_000);
-        if sweep % STATE_EVERY == 0 {
+        if sweep.is_multiple_of(STATE_EVERY) {
             chunk.host.push(t, 90_000, &host(sweep / STATE_EVERY));
             chunk.anchors.push(ClockAnchor {
                 monotonic: t,
@@ -234,7 +234,7 @@ pub fn chunk(devices: &[(Device, Columns)], from: u64, to: u64) -> Chunk {
                 boottime_ns: t.as_nanos() + 77,
             });
         }
-        if sweep % MARKER_EVERY == 0 {
+        if sweep.is_multiple_of(MARKER_EVERY) {
             chunk.markers.push(marker(sweep / MARKER_EVERY));
         }
         if sweep % 500 == 250 {
