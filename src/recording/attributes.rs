@@ -19,8 +19,10 @@ pub(super) fn set_if<T: H5Type>(at: &Location, name: &str, value: Option<T>) -> 
 
 /// A text, of any length: attributes are all written before single-writer mode begins. NUL, which HDF5 cannot hold, is replaced.
 pub(super) fn set_text(at: &Location, name: &str, text: &str) -> Result<(), Fault> {
-    let text: VarLenUnicode =
-        text.replace('\0', "\u{FFFD}").parse().map_err(|e| Fault::Shape(format!("attribute {name}: {e}")))?;
+    let text: VarLenUnicode = text
+        .replace('\0', "\u{FFFD}")
+        .parse()
+        .map_err(|e| Fault::Shape(format!("attribute {name}: {e}")))?;
     set(at, name, &text)
 }
 
@@ -60,7 +62,8 @@ pub(super) fn text(at: &Location, name: &str) -> Result<String, Fault> {
 
 /// A list or map that must be there.
 pub(super) fn json<T: DeserializeOwned>(at: &Location, name: &str) -> Result<T, Fault> {
-    serde_json::from_str(&text(at, name)?).map_err(|e| Fault::Content(format!("attribute {name} of {}: {e}", at.name())))
+    serde_json::from_str(&text(at, name)?)
+        .map_err(|e| Fault::Content(format!("attribute {name} of {}: {e}", at.name())))
 }
 
 fn exists(at: &Location, name: &str) -> Result<bool, Fault> {

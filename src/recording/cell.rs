@@ -82,7 +82,11 @@ pub(super) fn given(count: u64) -> Option<u64> {
 
 /// A text in `N` bytes: NUL (the padding) is replaced, and what does not fit is cut at a character and ends in `…`.
 pub(super) fn fixed<const N: usize>(text: &str) -> FixedUnicode<N> {
-    let clean = if text.contains('\0') { text.replace('\0', "\u{FFFD}") } else { text.to_owned() };
+    let clean = if text.contains('\0') {
+        text.replace('\0', "\u{FFFD}")
+    } else {
+        text.to_owned()
+    };
     if let Ok(whole) = clean.parse() {
         return whole;
     }

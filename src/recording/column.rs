@@ -29,15 +29,18 @@ impl Storage {
     /// For the given time between two sweeps.
     pub(super) fn live(interval_ns: i64) -> Self {
         let sweeps = 1_000_000_000 / interval_ns.max(1);
-        Self::Live { sweeps_per_flush: usize::try_from(sweeps).unwrap_or(1) }
+        Self::Live {
+            sweeps_per_flush: usize::try_from(sweeps).unwrap_or(1),
+        }
     }
 
     /// Rows per block, and whether it is compressed.
     fn block(self, pace: Pace) -> (usize, bool) {
         match (self, pace) {
-            (Self::Live { sweeps_per_flush }, Pace::Sweep) => {
-                (sweeps_per_flush.next_power_of_two().clamp(64, 4096), sweeps_per_flush >= WORTH_COMPRESSING)
-            }
+            (Self::Live { sweeps_per_flush }, Pace::Sweep) => (
+                sweeps_per_flush.next_power_of_two().clamp(64, 4096),
+                sweeps_per_flush >= WORTH_COMPRESSING,
+            ),
             (Self::Live { .. }, Pace::Slow) => (64, false),
             (Self::Live { .. }, Pace::Burst) => (64, true),
             (Self::AtOnce, Pace::Sweep | Pace::Slow | Pace::Burst) => (4096, true),
@@ -59,7 +62,11 @@ impl<T: Cell> Column<T> {
     /// Make the dataset, empty, with its unit and description.
     pub(super) fn create(parent: &Group, spec: &ColumnSpec, pace: Pace, storage: Storage) -> Result<Self, Fault> {
         if !T::stores(spec.dtype) {
-            return Err(Fault::Shape(format!("column {} does not hold {:?}", spec.path, T::type_descriptor())));
+            return Err(Fault::Shape(format!(
+                "column {} does not hold {:?}",
+                spec.path,
+                T::type_descriptor()
+            )));
         }
         let (rows, compressed) = storage.block(pace);
         let mut builder = parent.new_dataset_builder();
@@ -72,13 +79,22 @@ impl<T: Cell> Column<T> {
         // The default cache of 1 MiB for each of a hundred columns would be the largest thing in the recorder's memory; a
         // writer that only appends needs the block it fills and no other.
         let block_bytes = rows * size_of::<T>();
-        let dataset = builder.chunk_cache(3, 2 * block_bytes, 1.0).empty::<T>().chunk(rows).shape(0..).create(spec.path)?;
+        let dataset = builder
+            .chunk_cache(3, 2 * block_bytes, 1.0)
+            .empty::<T>()
+            .chunk(rows)
+            .shape(0..)
+            .create(spec.path)?;
         attributes::set_text(&dataset, "unit", spec.unit)?;
         attributes::set_text(&dataset, "description", spec.description)?;
         if let (Some(fill), Dtype::Figure | Dtype::Count | Dtype::Row) = (T::FILL, spec.dtype) {
             attributes::set(&dataset, "missing", &fill)?;
         }
-        Ok(Self { dataset, written: 0, pending: Vec::new() })
+        Ok(Self {
+            dataset,
+            written: 0,
+            pending: Vec::new(),
+        })
     }
 
     /// The dataset, for further attributes.

@@ -13,7 +13,11 @@ use crate::model::units::Watts;
 pub(super) fn group_path(id: &DeviceId) -> String {
     let stem = id.0.trim_end_matches(|c: char| c.is_ascii_digit());
     let number = &id.0[stem.len()..];
-    if number.is_empty() || stem.is_empty() { id.0.clone() } else { format!("{stem}/{number}") }
+    if number.is_empty() || stem.is_empty() {
+        id.0.clone()
+    } else {
+        format!("{stem}/{number}")
+    }
 }
 
 /// Refuse ids that have no group of their own.
@@ -55,14 +59,22 @@ pub(super) fn write(root: &Group, device: &Device) -> Result<Group, Fault> {
     set_text(&group, "name", &device.name)?;
     set_text_if(&group, "uuid", device.uuid.as_deref())?;
     set_if(&group, "index", device.index)?;
-    set_text_if(&group, "contained_in", device.contained_in.as_ref().map(|id| id.0.as_str()))?;
+    set_text_if(
+        &group,
+        "contained_in",
+        device.contained_in.as_ref().map(|id| id.0.as_str()),
+    )?;
     set_text_if(&group, "architecture", device.architecture.as_deref())?;
     set_if(&group, "power_limit_watts", device.power_limit.map(Watts::get))?;
     set_if(&group, "memory_total_bytes", device.memory_total_bytes)?;
     write_timing(&group, "power", &device.power_timing)?;
     write_timing(&group, "counter", &device.counter_timing)?;
     set_if(&group, "calibration_gain", device.calibration.map(|c| c.gain))?;
-    set_if(&group, "calibration_offset_watts", device.calibration.map(|c| c.offset.get()))?;
+    set_if(
+        &group,
+        "calibration_offset_watts",
+        device.calibration.map(|c| c.offset.get()),
+    )?;
     set_json(&group, "properties", &device.properties)?;
     Ok(group)
 }
@@ -76,14 +88,22 @@ fn write_timing(group: &Group, of: &str, timing: &SensorTiming) -> Result<(), Fa
 /// All devices, in the recording's order.
 pub(super) fn read_all(root: &Group) -> Result<Vec<Device>, Fault> {
     let ids: Vec<String> = json(root, "devices")?;
-    ids.into_iter().map(|id| read(&root.group(&group_path(&DeviceId(id)))?)).collect()
+    ids.into_iter()
+        .map(|id| read(&root.group(&group_path(&DeviceId(id)))?))
+        .collect()
 }
 
 fn read(group: &Group) -> Result<Device, Fault> {
     let kind = text(group, "kind")?;
     let source = text(group, "source")?;
-    let calibration = match (get_if(group, "calibration_gain")?, get_if(group, "calibration_offset_watts")?) {
-        (Some(gain), Some(offset)) => Some(Calibration { gain, offset: Watts(offset) }),
+    let calibration = match (
+        get_if(group, "calibration_gain")?,
+        get_if(group, "calibration_offset_watts")?,
+    ) {
+        (Some(gain), Some(offset)) => Some(Calibration {
+            gain,
+            offset: Watts(offset),
+        }),
         _ => None,
     };
     Ok(Device {

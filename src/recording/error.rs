@@ -31,7 +31,9 @@ pub enum RecordingError {
     )]
     Write { path: PathBuf, detail: String },
 
-    #[error("cannot record device `{id}`: {reason}\nhint: this is a defect of the sensor that made the device; please report it")]
+    #[error(
+        "cannot record device `{id}`: {reason}\nhint: this is a defect of the sensor that made the device; please report it"
+    )]
     BadDevice { id: String, reason: &'static str },
 
     #[error("cannot store a chunk: {detail}\nhint: this is a defect of powerprof; please report it")]
@@ -86,7 +88,7 @@ pub enum RecordingError {
 /// [`Reader`](super::Reader) return it, those two turn it into a [`RecordingError`].
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
-    #[error("{0}")]
+    #[error("{}", plain(.0))]
     Hdf5(#[from] hdf5::Error),
     /// What was read makes no sense.
     #[error("{0}")]
@@ -101,12 +103,30 @@ impl Fault {
     pub(super) fn writing(self, path: &std::path::Path) -> RecordingError {
         match self {
             Self::Shape(detail) => RecordingError::Misshapen { detail },
-            other => RecordingError::Write { path: path.to_path_buf(), detail: other.to_string() },
+            other => RecordingError::Write {
+                path: path.to_path_buf(),
+                detail: other.to_string(),
+            },
         }
     }
 
     /// As an error of reading from `path`.
     pub(super) fn reading(self, path: &std::path::Path) -> RecordingError {
-        RecordingError::Damaged { path: path.to_path_buf(), detail: self.to_string() }
+        RecordingError::Damaged {
+            path: path.to_path_buf(),
+            detail: self.to_string(),
+        }
+    }
+}
+
+/// HDF5's words, or the operating system's where HDF5 quotes them between file name and buffer address.
+fn plain(error: &hdf5::Error) -> String {
+    let words = error.to_string();
+    let quoted = words
+        .split_once("error message = '")
+        .and_then(|(_, rest)| rest.split_once('\''));
+    match quoted {
+        Some((message, _)) => message.to_lowercase(),
+        None => words,
     }
 }

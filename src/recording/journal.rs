@@ -66,10 +66,13 @@ impl HostTable {
         self.t.extend(stream.times.t.iter().map(|t| t.as_nanos()));
         self.half_width.extend(stream.times.half_width_ns.iter().copied());
         self.cpu.extend(stream.cpu_pct.iter().copied());
-        self.memory_used.extend(stream.memory_used_bytes.iter().copied().map(count));
+        self.memory_used
+            .extend(stream.memory_used_bytes.iter().copied().map(count));
         self.tree_cpu.extend(stream.tree_cpu_pct.iter().copied());
-        self.tree_memory.extend(stream.tree_memory_bytes.iter().copied().map(count));
-        self.tree_processes.extend(stream.tree_processes.iter().copied().map(count));
+        self.tree_memory
+            .extend(stream.tree_memory_bytes.iter().copied().map(count));
+        self.tree_processes
+            .extend(stream.tree_processes.iter().copied().map(count));
         Ok(())
     }
 
@@ -90,7 +93,10 @@ pub(super) fn read_host(root: &Group) -> Result<HostStream, Fault> {
     let table = TableReader::open(root, host::ALL)?.cut_by(&host::T)?;
     let counted = |spec| Ok::<_, Fault>(table.read(spec)?.into_iter().map(given).collect());
     Ok(HostStream {
-        times: Times { t: timestamps(table.read(&host::T)?), half_width_ns: table.read(&host::HALF_WIDTH)? },
+        times: Times {
+            t: timestamps(table.read(&host::T)?),
+            half_width_ns: table.read(&host::HALF_WIDTH)?,
+        },
         cpu_pct: table.read(&host::CPU)?,
         memory_used_bytes: counted(&host::MEMORY_USED)?,
         tree_cpu_pct: table.read(&host::TREE_CPU)?,
@@ -117,7 +123,10 @@ impl SweepTable {
     }
 
     pub(super) fn push(&mut self, stream: &SweepStream) -> Result<(), Fault> {
-        equally_long("sampler", &[stream.due.len(), stream.late_ns.len(), stream.busy_ns.len()])?;
+        equally_long(
+            "sampler",
+            &[stream.due.len(), stream.late_ns.len(), stream.busy_ns.len()],
+        )?;
         self.due.extend(stream.due.iter().map(|t| t.as_nanos()));
         self.late.extend(stream.late_ns.iter().copied());
         self.busy.extend(stream.busy_ns.iter().copied());
@@ -259,7 +268,10 @@ impl WarningTable {
 pub(super) fn read_warnings(root: &Group) -> Result<Vec<(Timestamp, String)>, Fault> {
     let table = TableReader::open(root, warnings::ALL)?.cut_by(&warnings::T)?;
     let texts: Vec<Text> = table.read(&warnings::TEXT)?;
-    Ok(timestamps(table.read(&warnings::T)?).into_iter().zip(texts.iter().map(text)).collect())
+    Ok(timestamps(table.read(&warnings::T)?)
+        .into_iter()
+        .zip(texts.iter().map(text))
+        .collect())
 }
 
 /// The release of the command: known only when the sensors run already.
@@ -323,9 +335,11 @@ impl EndTable {
 /// How the run ended; `None` where the recording was cut off.
 pub(super) fn read_end(root: &Group) -> Result<Option<RunEnd>, Fault> {
     let table = TableReader::open(root, end::ALL)?.cut_by(&end::T)?;
-    let (Some(t), Some(kind), Some(value)) =
-        (table.last::<i64>(&end::T)?, table.last::<Word>(&end::KIND)?, table.last(&end::VALUE)?)
-    else {
+    let (Some(t), Some(kind), Some(value)) = (
+        table.last::<i64>(&end::T)?,
+        table.last::<Word>(&end::KIND)?,
+        table.last(&end::VALUE)?,
+    ) else {
         return Ok(None);
     };
     let exit = match text(&kind).as_str() {
@@ -335,5 +349,8 @@ pub(super) fn read_end(root: &Group) -> Result<Option<RunEnd>, Fault> {
         "" => return Ok(None),
         other => return Err(Fault::Content(format!("unknown way to end `{other}`"))),
     };
-    Ok(Some(RunEnd { ended: Timestamp::from_nanos(t), exit }))
+    Ok(Some(RunEnd {
+        ended: Timestamp::from_nanos(t),
+        exit,
+    }))
 }

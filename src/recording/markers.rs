@@ -18,7 +18,10 @@ use crate::model::time::Timestamp;
 const VERBS: [MarkerVerb; 4] = [MarkerVerb::Begin, MarkerVerb::End, MarkerVerb::Mark, MarkerVerb::Metric];
 
 fn row(rows: usize) -> Result<u32, Fault> {
-    u32::try_from(rows).ok().filter(|&r| r != NO_ROW).ok_or_else(|| Fault::Shape(format!("{rows} texts in one table")))
+    u32::try_from(rows)
+        .ok()
+        .filter(|&r| r != NO_ROW)
+        .ok_or_else(|| Fault::Shape(format!("{rows} texts in one table")))
 }
 
 /// Markers on their way to the file.
@@ -108,7 +111,10 @@ pub(super) fn read(root: &Group) -> Result<Vec<MarkerEvent>, Fault> {
     let mut table = TableReader::open(root, markers::ALL)?.cut_by(&markers::ARRIVAL)?;
     let lists: Vec<Text> = TableReader::open(root, device_lists::ALL)?.read(&device_lists::TEXT)?;
     let devices: Vec<u32> = table.read(&markers::DEVICES)?;
-    if let Some(dangling) = devices.iter().position(|&row| row != NO_ROW && row as usize >= lists.len()) {
+    if let Some(dangling) = devices
+        .iter()
+        .position(|&row| row != NO_ROW && row as usize >= lists.len())
+    {
         table.truncate(dangling);
     }
     let verbs: Vec<Word> = table.read(&markers::VERB)?;
@@ -189,7 +195,13 @@ impl FaultTable {
     }
 
     pub(super) fn columns(&mut self) -> Vec<&mut dyn Append> {
-        vec![&mut self.texts, &mut self.bad_lines, &mut self.dropped, &mut self.first_example, &mut self.examples]
+        vec![
+            &mut self.texts,
+            &mut self.bad_lines,
+            &mut self.dropped,
+            &mut self.first_example,
+            &mut self.examples,
+        ]
     }
 }
 
@@ -197,10 +209,17 @@ impl FaultTable {
 pub(super) fn read_faults(root: &Group) -> Result<MarkerFaults, Fault> {
     let table = TableReader::open(root, marker_faults::ALL)?;
     let texts: Vec<Text> = TableReader::open(root, bad_lines::ALL)?.read(&bad_lines::TEXT)?;
-    let (Some(bad_lines), Some(dropped)) = (table.last(&marker_faults::BAD_LINES)?, table.last(&marker_faults::DROPPED)?) else {
+    let (Some(bad_lines), Some(dropped)) = (
+        table.last(&marker_faults::BAD_LINES)?,
+        table.last(&marker_faults::DROPPED)?,
+    ) else {
         return Ok(MarkerFaults::default());
     };
     let first = table.last(&marker_faults::FIRST_EXAMPLE)?.unwrap_or(0u32) as usize;
     let examples = table.last(&marker_faults::EXAMPLES)?.unwrap_or(0u32) as usize;
-    Ok(MarkerFaults { bad_lines, dropped, examples: texts.iter().skip(first).take(examples).map(text).collect() })
+    Ok(MarkerFaults {
+        bad_lines,
+        dropped,
+        examples: texts.iter().skip(first).take(examples).map(text).collect(),
+    })
 }

@@ -6,10 +6,12 @@
 
 use std::fs;
 use std::io::{ErrorKind, Read};
+use std::os::fd::{BorrowedFd, RawFd};
 use std::path::Path;
 
 use hdf5::File;
 use hdf5::file::{FileBuilder, OpenMode};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 use super::error::RecordingError;
 
@@ -22,6 +24,11 @@ const SINGLE_WRITER: u8 = 4;
 /// HDF5 sleeps 1, 2, 4, ... ns between attempts to read a metadata block whose checksum does not hold, and its default of 100
 /// attempts would never end (H5Centry.c). 24 of them wait 17 ms in all: a live writer has finished such a block long before.
 const READ_ATTEMPTS: u32 = 24;
+
+/// HDF5's own locks protect nothing here (a recording is written under a name nobody else has, and afterwards growing files are
+/// told by their flags), and where they do not work they are in the way: on network file systems, and with files that
+/// another process inherited. `HDF5_USE_FILE_LOCKING` still overrides this.
+pub(super) const LOCKING: bool = false;
 
 /// What the first bytes say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +45,11 @@ pub(super) fn open(path: &Path) -> Result<File, RecordingError> {
     let mode = match state(path)? {
         State::Closed => OpenMode::Read,
         State::SingleWriter => OpenMode::ReadSWMR,
-        State::LeftOpen => return Err(RecordingError::LeftOpen { path: path.to_path_buf() }),
+        State::LeftOpen => {
+            return Err(RecordingError::LeftOpen {
+                path: path.to_path_buf(),
+            });
+        }
     };
     match builder().open_as(path, mode) {
         Ok(file) => Ok(file),
@@ -52,26 +63,38 @@ pub(super) fn open(path: &Path) -> Result<File, RecordingError> {
 
 fn builder() -> FileBuilder {
     let mut builder = File::with_options();
-    // Locks as far as the file system has them: NFS and some parallel file systems do not.
-    builder.with_fapl(|p| p.metadata_read_attempts(READ_ATTEMPTS).file_locking(true));
+    builder.with_fapl(|p| p.metadata_read_attempts(READ_ATTEMPTS).file_locking(LOCKING));
     builder
 }
 
 fn state(path: &Path) -> Result<State, RecordingError> {
     let fail = |e: std::io::Error| match e.kind() {
-        ErrorKind::NotFound => RecordingError::NotFound { path: path.to_path_buf() },
-        _ => RecordingError::Open { path: path.to_path_buf(), detail: e.to_string() },
+        ErrorKind::NotFound => RecordingError::NotFound {
+            path: path.to_path_buf(),
+        },
+        _ => RecordingError::Open {
+            path: path.to_path_buf(),
+            detail: e.to_string(),
+        },
     };
     if path.to_str().is_none() {
-        return Err(RecordingError::NameNotUtf8 { path: path.to_path_buf() });
+        return Err(RecordingError::NameNotUtf8 {
+            path: path.to_path_buf(),
+        });
     }
     let mut head = Vec::with_capacity(12);
-    fs::File::open(path).and_then(|file| file.take(12).read_to_end(&mut head)).map_err(fail)?;
+    fs::File::open(path)
+        .and_then(|file| file.take(12).read_to_end(&mut head))
+        .map_err(fail)?;
     if head.is_empty() {
-        return Err(RecordingError::Empty { path: path.to_path_buf() });
+        return Err(RecordingError::Empty {
+            path: path.to_path_buf(),
+        });
     }
     if !head.starts_with(SIGNATURE) {
-        return Err(RecordingError::NotHdf5 { path: path.to_path_buf() });
+        return Err(RecordingError::NotHdf5 {
+            path: path.to_path_buf(),
+        });
     }
     let [version, _, _, flags] = head[SIGNATURE.len()..] else {
         return Err(RecordingError::Truncated {
@@ -90,11 +113,51 @@ fn state(path: &Path) -> Result<State, RecordingError> {
 fn not_opened(path: &Path, error: &hdf5::Error) -> RecordingError {
     let path = path.to_path_buf();
     let detail = error.to_string();
-    if detail.contains("truncated file") || detail.contains("eof") {
-        return RecordingError::Truncated { path, detail };
+    if detail.contains("truncated file") {
+        return RecordingError::Truncated {
+            detail: lengths(&detail).unwrap_or(detail),
+            path,
+        };
     }
     if detail.contains("lock") {
         return RecordingError::Locked { path };
     }
     RecordingError::Damaged { path, detail }
+}
+
+/// `truncated file: eof = 45408, sblock->base_addr = 0, stored_eof = 90817`, for people.
+fn lengths(detail: &str) -> Option<String> {
+    let number = |key: &str| {
+        detail
+            .split_once(key)?
+            .1
+            .split(|c: char| !c.is_ascii_digit())
+            .next()?
+            .parse::<u64>()
+            .ok()
+    };
+    Some(format!(
+        "it has {} of {} bytes",
+        number(" eof = ")?,
+        number("stored_eof = ")?
+    ))
+}
+
+/// Keep the command that is recorded from inheriting the file: HDF5 opens its files without O_CLOEXEC and offers no way to ask
+/// for it, so the descriptor is looked up in /proc. Where there is no /proc, it is inherited, which does no harm to the file.
+pub(super) fn close_on_exec(path: &Path) -> std::io::Result<()> {
+    let path = path.canonicalize()?;
+    let Ok(descriptors) = fs::read_dir("/proc/self/fd") else {
+        return Ok(());
+    };
+    for entry in descriptors.flatten() {
+        if fs::read_link(entry.path()).is_ok_and(|target| target == path)
+            && let Some(descriptor) = entry.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok())
+        {
+            // SAFETY: it was open a moment ago, and if it was closed since, fcntl says so.
+            let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
+            fcntl(borrowed, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+        }
+    }
+    Ok(())
 }

@@ -26,10 +26,18 @@ impl Reader {
     pub fn open(path: &Path) -> Result<Self, RecordingError> {
         let file = open(path)?;
         let found = run::version(&file).map_err(|e| e.reading(path))?;
-        let found = found.ok_or_else(|| RecordingError::Foreign { path: path.to_path_buf() })?;
-        let notice = version::check_readable(found)
-            .map_err(|reason| RecordingError::Version { path: path.to_path_buf(), reason })?;
-        Ok(Self { file, path: path.to_path_buf(), notice })
+        let found = found.ok_or_else(|| RecordingError::Foreign {
+            path: path.to_path_buf(),
+        })?;
+        let notice = version::check_readable(found).map_err(|reason| RecordingError::Version {
+            path: path.to_path_buf(),
+            reason,
+        })?;
+        Ok(Self {
+            file,
+            path: path.to_path_buf(),
+            notice,
+        })
     }
 
     /// Everything but the devices' readings.
@@ -46,7 +54,12 @@ impl Reader {
             run.started = released;
         }
         let last_seen = self.last_seen(&run, &common, &devices)?;
-        let warnings = common.warnings.into_iter().map(|(_, text)| text).chain(self.notice.clone()).collect();
+        let warnings = common
+            .warnings
+            .into_iter()
+            .map(|(_, text)| text)
+            .chain(self.notice.clone())
+            .collect();
         Ok(Recording {
             run,
             anchors: common.anchors,
@@ -64,7 +77,10 @@ impl Reader {
     /// All readings of one device of this recording.
     pub fn streams(&self, device: &Device) -> Result<DeviceStreams, RecordingError> {
         self.with_group(device, |group| {
-            Ok(DeviceStreams { power: streams::read_power(group)?, state: streams::read_state(group)? })
+            Ok(DeviceStreams {
+                power: streams::read_power(group)?,
+                state: streams::read_state(group)?,
+            })
         })
     }
 

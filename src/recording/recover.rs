@@ -30,7 +30,9 @@ pub fn recover(path: &Path, out: Option<&Path>, force: bool) -> Result<Recovered
     let target = out.unwrap_or(path);
     let in_place = out.is_none();
     if !in_place && !force && target.symlink_metadata().is_ok() {
-        return Err(RecordingError::AlreadyExists { path: target.to_path_buf() });
+        return Err(RecordingError::AlreadyExists {
+            path: target.to_path_buf(),
+        });
     }
     let reader = Reader::open(path)?;
     let run = reader.run()?;
@@ -42,7 +44,10 @@ pub fn recover(path: &Path, out: Option<&Path>, force: bool) -> Result<Recovered
     let draft = draft(target)?;
     let recovered = copy(&reader, &run, &devices, &draft)?;
     publish(draft, target, force || in_place)?;
-    Ok(Recovered { path: target.to_path_buf(), ..recovered })
+    Ok(Recovered {
+        path: target.to_path_buf(),
+        ..recovered
+    })
 }
 
 fn copy(
@@ -62,7 +67,10 @@ fn copy(
         let mut streams = vec![DeviceStreams::default(); devices.len()];
         streams[position] = reader.streams(device)?;
         readings += streams[position].power.times.len() as u64;
-        writer.append(&Chunk { devices: streams, ..Chunk::default() })?;
+        writer.append(&Chunk {
+            devices: streams,
+            ..Chunk::default()
+        })?;
         writer.flush()?;
     }
     let end = reader.end()?;
@@ -73,5 +81,10 @@ fn copy(
             writer.close()?;
         }
     }
-    Ok(Recovered { path: target.to_path_buf(), complete: end.is_some(), readings, markers })
+    Ok(Recovered {
+        path: target.to_path_buf(),
+        complete: end.is_some(),
+        readings,
+        markers,
+    })
 }

@@ -80,7 +80,10 @@ pub(super) fn version(root: &Group) -> Result<Option<SchemaVersion>, Fault> {
     if !matches!(text_if(root, "format"), Ok(Some(format)) if format == FORMAT) {
         return Ok(None);
     }
-    Ok(Some(SchemaVersion { major: get(root, "schema_major")?, minor: get(root, "schema_minor")? }))
+    Ok(Some(SchemaVersion {
+        major: get(root, "schema_major")?,
+        minor: get(root, "schema_minor")?,
+    }))
 }
 
 /// Whether `recover` made this file from one that was cut off.

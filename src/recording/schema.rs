@@ -270,7 +270,10 @@ mod tests {
 
     #[test]
     fn no_path_is_used_twice() {
-        let mut paths: Vec<_> = TABLES.iter().flat_map(|(_, _, columns)| columns.iter().map(|c| c.path)).collect();
+        let mut paths: Vec<_> = TABLES
+            .iter()
+            .flat_map(|(_, _, columns)| columns.iter().map(|c| c.path))
+            .collect();
         let all = paths.len();
         paths.sort_unstable();
         paths.dedup();

@@ -18,14 +18,22 @@ struct Optional<T>(Option<Column<T>>);
 
 impl<T: Cell> Optional<T> {
     fn create(present: bool, group: &Group, spec: &ColumnSpec, pace: Pace, storage: Storage) -> Result<Self, Fault> {
-        Ok(Self(if present { Some(Column::create(group, spec, pace, storage)?) } else { None }))
+        Ok(Self(if present {
+            Some(Column::create(group, spec, pace, storage)?)
+        } else {
+            None
+        }))
     }
 
     /// Append `values`, of which there must be one for each of `rows` readings; none where the device lacks the column.
     fn extend<V: Copy>(&mut self, what: &ColumnSpec, rows: usize, values: &[V], cell: fn(V) -> T) -> Result<(), Fault> {
         let expected = if self.0.is_some() { rows } else { 0 };
         if values.len() != expected {
-            return Err(Fault::Shape(format!("{} values for {expected} rows of {}", values.len(), what.path)));
+            return Err(Fault::Shape(format!(
+                "{} values for {expected} rows of {}",
+                values.len(),
+                what.path
+            )));
         }
         if let Some(column) = &mut self.0 {
             column.extend(values.iter().map(|&v| cell(v)));
@@ -39,13 +47,23 @@ impl<T: Cell> Optional<T> {
 }
 
 /// Check that a stream's times are paired, and append them.
-fn extend_times(t: &mut Column<i64>, half_width: &mut Column<u32>, times: &Times, of: &ColumnSpec) -> Result<(), Fault> {
+fn extend_times(
+    t: &mut Column<i64>,
+    half_width: &mut Column<u32>,
+    times: &Times,
+    of: &ColumnSpec,
+) -> Result<(), Fault> {
     t.extend(times.t.iter().map(|t| t.as_nanos()));
     half_width.extend(times.half_width_ns.iter().copied());
     if times.t.len() == times.half_width_ns.len() {
         Ok(())
     } else {
-        Err(Fault::Shape(format!("{} half-widths for {} rows of {}", times.half_width_ns.len(), times.t.len(), of.path)))
+        Err(Fault::Shape(format!(
+            "{} half-widths for {} rows of {}",
+            times.half_width_ns.len(),
+            times.t.len(),
+            of.path
+        )))
     }
 }
 
@@ -95,14 +113,23 @@ impl PowerTable {
     pub(super) fn push(&mut self, stream: &PowerStream) -> Result<(), Fault> {
         let rows = stream.times.len();
         self.watts.extend(&power::WATTS, rows, &stream.watts, |w| w)?;
-        self.average_watts.extend(&power::AVERAGE_WATTS, rows, &stream.average_watts, |w| w)?;
+        self.average_watts
+            .extend(&power::AVERAGE_WATTS, rows, &stream.average_watts, |w| w)?;
         self.counter.extend(&power::COUNTER, rows, &stream.counter, count)?;
         extend_times(&mut self.t, &mut self.half_width, &stream.times, &power::T)
     }
 
     pub(super) fn columns(&mut self) -> Vec<&mut dyn Append> {
         let mut all: Vec<&mut dyn Append> = vec![&mut self.t, &mut self.half_width];
-        all.extend([self.watts.appended(), self.average_watts.appended(), self.counter.appended()].into_iter().flatten());
+        all.extend(
+            [
+                self.watts.appended(),
+                self.average_watts.appended(),
+                self.counter.appended(),
+            ]
+            .into_iter()
+            .flatten(),
+        );
         all
     }
 }
@@ -141,8 +168,13 @@ pub(super) fn read_power(device: &Group) -> Result<PowerStream, Fault> {
 }
 
 fn read_counter_unit(device: &Group) -> Result<Option<CounterUnit>, Fault> {
-    let Some(counter) = dataset(device, &power::COUNTER)? else { return Ok(None) };
-    Ok(Some(CounterUnit { joules: get(&counter, "joules_per_count")?, wraps_at: get_if(&counter, "wraps_at")? }))
+    let Some(counter) = dataset(device, &power::COUNTER)? else {
+        return Ok(None);
+    };
+    Ok(Some(CounterUnit {
+        joules: get(&counter, "joules_per_count")?,
+        wraps_at: get_if(&counter, "wraps_at")?,
+    }))
 }
 
 /// The slow stream on its way to the file.
@@ -185,14 +217,22 @@ impl StateTable {
     pub(super) fn push(&mut self, stream: &StateStream) -> Result<(), Fault> {
         let rows = stream.times.len();
         let same = |v| v;
-        self.utilization.extend(&state::UTILIZATION, rows, &stream.utilization_pct, same)?;
-        self.memory_utilization.extend(&state::MEMORY_UTILIZATION, rows, &stream.memory_utilization_pct, same)?;
-        self.memory_used.extend(&state::MEMORY_USED, rows, &stream.memory_used_bytes, count)?;
-        self.temperature.extend(&state::TEMPERATURE, rows, &stream.temperature_c, same)?;
-        self.sm_clock.extend(&state::SM_CLOCK, rows, &stream.sm_clock_mhz, same)?;
-        self.memory_clock.extend(&state::MEMORY_CLOCK, rows, &stream.memory_clock_mhz, same)?;
-        self.throttle_reasons.extend(&state::THROTTLE_REASONS, rows, &stream.throttle_reasons, count)?;
-        self.power_limit.extend(&state::POWER_LIMIT, rows, &stream.power_limit_watts, same)?;
+        self.utilization
+            .extend(&state::UTILIZATION, rows, &stream.utilization_pct, same)?;
+        self.memory_utilization
+            .extend(&state::MEMORY_UTILIZATION, rows, &stream.memory_utilization_pct, same)?;
+        self.memory_used
+            .extend(&state::MEMORY_USED, rows, &stream.memory_used_bytes, count)?;
+        self.temperature
+            .extend(&state::TEMPERATURE, rows, &stream.temperature_c, same)?;
+        self.sm_clock
+            .extend(&state::SM_CLOCK, rows, &stream.sm_clock_mhz, same)?;
+        self.memory_clock
+            .extend(&state::MEMORY_CLOCK, rows, &stream.memory_clock_mhz, same)?;
+        self.throttle_reasons
+            .extend(&state::THROTTLE_REASONS, rows, &stream.throttle_reasons, count)?;
+        self.power_limit
+            .extend(&state::POWER_LIMIT, rows, &stream.power_limit_watts, same)?;
         extend_times(&mut self.t, &mut self.half_width, &stream.times, &state::T)
     }
 
@@ -266,7 +306,11 @@ pub(super) fn read_columns(device: &Group) -> Result<Columns, Fault> {
 /// The time of the last reading in the file.
 pub(super) fn last_seen(device: &Group) -> Result<Option<Timestamp>, Fault> {
     let mut last = None;
-    let tables = [(&power::T, power::ALL), (&power::ENERGY_T, power::ALL), (&state::T, state::ALL)];
+    let tables = [
+        (&power::T, power::ALL),
+        (&power::ENERGY_T, power::ALL),
+        (&state::T, state::ALL),
+    ];
     for (t, all) in tables {
         if dataset(device, t)?.is_some() {
             last = last.max(TableReader::open(device, all)?.cut_by(t)?.last::<i64>(t)?);

@@ -26,7 +26,10 @@ impl<'a> TableReader<'a> {
                 rows = Some(rows.map_or(length, |shortest: usize| shortest.min(length)));
             }
         }
-        Ok(Self { parent, rows: rows.unwrap_or(0) })
+        Ok(Self {
+            parent,
+            rows: rows.unwrap_or(0),
+        })
     }
 
     /// Cut at the first row whose time was never written.
@@ -61,7 +64,11 @@ impl<'a> TableReader<'a> {
 
     /// All rows of a column, or nothing where the file has no such column.
     pub(super) fn read_if_there<T: Cell>(&self, spec: &ColumnSpec) -> Result<Vec<T>, Fault> {
-        if dataset(self.parent, spec)?.is_some() { self.read(spec) } else { Ok(Vec::new()) }
+        if dataset(self.parent, spec)?.is_some() {
+            self.read(spec)
+        } else {
+            Ok(Vec::new())
+        }
     }
 
     /// The last row of a column.
@@ -102,7 +109,11 @@ pub(super) fn dataset(parent: &Group, spec: &ColumnSpec) -> Result<Option<Datase
     }
     let dataset = parent.dataset(spec.path)?;
     if dataset.ndim() != 1 {
-        return Err(Fault::Content(format!("column {} has {} dimensions", spec.path, dataset.ndim())));
+        return Err(Fault::Content(format!(
+            "column {} has {} dimensions",
+            spec.path,
+            dataset.ndim()
+        )));
     }
     Ok(Some(dataset))
 }

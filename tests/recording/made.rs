@@ -74,15 +74,28 @@ pub fn gpu(index: u32) -> (Device, Columns) {
         architecture: Some("Hopper".into()),
         power_limit: Some(Watts(700.0)),
         memory_total_bytes: Some(80 << 30),
-        power_timing: SensorTiming { update_period_ms: Some(100.0), window_ms: Some(25.0), delay_ms: None },
-        counter_timing: SensorTiming { update_period_ms: Some(100.0), ..SensorTiming::default() },
-        calibration: Some(Calibration { gain: 1.02, offset: Watts(-1.5) }),
+        power_timing: SensorTiming {
+            update_period_ms: Some(100.0),
+            window_ms: Some(25.0),
+            delay_ms: None,
+        },
+        counter_timing: SensorTiming {
+            update_period_ms: Some(100.0),
+            ..SensorTiming::default()
+        },
+        calibration: Some(Calibration {
+            gain: 1.02,
+            offset: Watts(-1.5),
+        }),
         properties: BTreeMap::from([("driver".into(), "580.65".into())]),
     };
     let columns = Columns {
         watts: true,
         average_watts: true,
-        counter: Some(CounterUnit { joules: 1e-3, wraps_at: None }),
+        counter: Some(CounterUnit {
+            joules: 1e-3,
+            wraps_at: None,
+        }),
         utilization: true,
         memory_utilization: true,
         memory_used: true,
@@ -109,12 +122,24 @@ pub fn cpu() -> (Device, Columns) {
         power_limit: None,
         memory_total_bytes: None,
         power_timing: SensorTiming::default(),
-        counter_timing: SensorTiming { update_period_ms: Some(1.0), ..SensorTiming::default() },
+        counter_timing: SensorTiming {
+            update_period_ms: Some(1.0),
+            ..SensorTiming::default()
+        },
         calibration: None,
         properties: BTreeMap::new(),
     };
-    let counter = Some(CounterUnit { joules: 1e-6, wraps_at: Some(262_143_328_850) });
-    (device, Columns { counter, ..Columns::default() })
+    let counter = Some(CounterUnit {
+        joules: 1e-6,
+        wraps_at: Some(262_143_328_850),
+    });
+    (
+        device,
+        Columns {
+            counter,
+            ..Columns::default()
+        },
+    )
 }
 
 fn power(device: usize, sweep: u64) -> PowerReading {
@@ -122,9 +147,9 @@ fn power(device: usize, sweep: u64) -> PowerReading {
     let published = scramble(sweep / 10 + 1000 * device as u64);
     let watts = 300.0 + (published % 100_000) as f64 * 1e-3;
     PowerReading {
-        watts: (sweep % 997 != 0).then_some(watts),
+        watts: (!sweep.is_multiple_of(997)).then_some(watts),
         average_watts: Some(350.0),
-        counter: (sweep % 991 != 0).then_some(sweep / 10 * 30_000 + published % 1000),
+        counter: (!sweep.is_multiple_of(991)).then_some(sweep / 10 * 30_000 + published % 1000),
     }
 }
 
@@ -132,7 +157,7 @@ fn state(device: usize, row: u64) -> StateReading {
     StateReading {
         utilization_pct: Some((scramble(row) % 101) as f64),
         memory_utilization_pct: Some(40.0),
-        memory_used_bytes: (row % 5 != 0).then_some((device as u64 + 1) << 30),
+        memory_used_bytes: (!row.is_multiple_of(5)).then_some((device as u64 + 1) << 30),
         temperature_c: Some(55.0),
         sm_clock_mhz: Some(1980.0),
         memory_clock_mhz: None,
@@ -147,7 +172,7 @@ fn host(row: u64) -> HostReading {
         memory_used_bytes: Some(100 << 30),
         tree_cpu_pct: Some(398.5),
         tree_memory_bytes: Some(row << 20),
-        tree_processes: (row % 3 != 0).then_some(9),
+        tree_processes: (!row.is_multiple_of(3)).then_some(9),
     }
 }
 
@@ -157,7 +182,7 @@ pub fn marker(row: u64) -> MarkerEvent {
     MarkerEvent {
         t,
         arrival: t.plus_nanos(5000),
-        stamped: row % 3 != 0,
+        stamped: !row.is_multiple_of(3),
         verb,
         rank: (row % 2) as u32,
         name: ["step", "forward", "train", "rouge"][(scramble(row) % 4) as usize].into(),
@@ -175,7 +200,10 @@ pub fn chunk(devices: &[(Device, Columns)], from: u64, to: u64) -> Chunk {
     let mut chunk = Chunk {
         devices: devices
             .iter()
-            .map(|(_, c)| DeviceStreams { power: PowerStream::with_columns(c), state: StateStream::default() })
+            .map(|(_, c)| DeviceStreams {
+                power: PowerStream::with_columns(c),
+                state: StateStream::default(),
+            })
             .collect(),
         ..Chunk::default()
     };
@@ -183,15 +211,22 @@ pub fn chunk(devices: &[(Device, Columns)], from: u64, to: u64) -> Chunk {
         let t = time(sweep);
         for (position, (_, columns)) in devices.iter().enumerate() {
             let half = 8_000 + (scramble(sweep) & 0xfff) as u32;
-            chunk.devices[position].power.push(columns, t, half, &power(position, sweep));
-            if sweep % STATE_EVERY == 0 && columns.utilization {
-                chunk.devices[position].state.push(columns, t, 50_000, &state(position, sweep / STATE_EVERY));
+            chunk.devices[position]
+                .power
+                .push(columns, t, half, &power(position, sweep));
+            if sweep.is_multiple_of(STATE_EVERY) && columns.utilization {
+                chunk.devices[position]
+                    .state
+                    .push(columns, t, 50_000, &state(position, sweep / STATE_EVERY));
             }
         }
-        chunk.sweeps.due.push(Timestamp::from_nanos(START + sweep as i64 * INTERVAL_NS));
+        chunk
+            .sweeps
+            .due
+            .push(Timestamp::from_nanos(START + sweep as i64 * INTERVAL_NS));
         chunk.sweeps.late_ns.push((scramble(sweep) & 0xffff) as u32);
         chunk.sweeps.busy_ns.push(20_000);
-        if sweep % STATE_EVERY == 0 {
+        if sweep.is_multiple_of(STATE_EVERY) {
             chunk.host.push(t, 90_000, &host(sweep / STATE_EVERY));
             chunk.anchors.push(ClockAnchor {
                 monotonic: t,
@@ -199,14 +234,16 @@ pub fn chunk(devices: &[(Device, Columns)], from: u64, to: u64) -> Chunk {
                 boottime_ns: t.as_nanos() + 77,
             });
         }
-        if sweep % MARKER_EVERY == 0 {
+        if sweep.is_multiple_of(MARKER_EVERY) {
             chunk.markers.push(marker(sweep / MARKER_EVERY));
         }
         if sweep % 500 == 250 {
             let count = sweep / 500 + 1;
             chunk.marker_faults = Some(MarkerFaults {
                 bad_lines: count,
-                examples: (0..count.min(5)).map(|i| format!("`nonsense {i}`: no such verb")).collect(),
+                examples: (0..count.min(5))
+                    .map(|i| format!("`nonsense {i}`: no such verb"))
+                    .collect(),
                 dropped: 2 * count,
             });
             chunk.events.push(SensorEvent {
@@ -244,4 +281,3 @@ pub fn same<T: std::fmt::Debug>(a: &T, b: &T) -> bool {
     // `Debug` prints every bit of a float that matters, and NaN as NaN.
     format!("{a:?}") == format!("{b:?}")
 }
-

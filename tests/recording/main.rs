@@ -1,6 +1,7 @@
 //! The file of a recording, from outside: what goes in comes out, whatever happens in between.
 
 mod errors;
+mod export;
 mod full_disk;
 mod golden;
 mod kill;

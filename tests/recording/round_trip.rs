@@ -22,7 +22,10 @@ fn round_trip(gpus: u32, cuts: &[(u64, bool)], exit: ChildExit) {
             writer.flush().unwrap();
         }
     }
-    let end = RunEnd { ended: made::time(sweeps + 10), exit };
+    let end = RunEnd {
+        ended: made::time(sweeps + 10),
+        exit,
+    };
     writer.finish(end).unwrap();
 
     let reader = Reader::open(&path).unwrap();
@@ -93,7 +96,10 @@ fn a_long_command_line_is_kept_whole() {
     // Attributes are limited to 64 KiB in themselves; their texts are not.
     run.command = (0..20_000).map(|i| format!("--file={i}")).collect();
     drop(Writer::create(&path, &run, &[], false).unwrap());
-    assert_eq!(Reader::open(&path).unwrap().recording().unwrap().run.command, run.command);
+    assert_eq!(
+        Reader::open(&path).unwrap().recording().unwrap().run.command,
+        run.command
+    );
 }
 
 #[test]
@@ -107,8 +113,17 @@ fn examples_of_bad_lines_may_be_replaced_and_emptied() {
         let mut last = MarkerFaults::default();
         for (i, list) in lists[..upto].iter().enumerate() {
             let examples = list.iter().map(|s| (*s).to_owned()).collect();
-            last = MarkerFaults { bad_lines: i as u64, examples, dropped: 3 };
-            writer.append(&Chunk { marker_faults: Some(last.clone()), ..Chunk::default() }).unwrap();
+            last = MarkerFaults {
+                bad_lines: i as u64,
+                examples,
+                dropped: 3,
+            };
+            writer
+                .append(&Chunk {
+                    marker_faults: Some(last.clone()),
+                    ..Chunk::default()
+                })
+                .unwrap();
         }
         writer.flush().unwrap();
         assert_eq!(Reader::open(&path).unwrap().recording().unwrap().marker_faults, last);
