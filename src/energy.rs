@@ -16,6 +16,7 @@ mod assemble;
 mod attribute;
 mod cell;
 mod checks;
+mod combine;
 mod counter;
 mod curve;
 mod integrate;
@@ -23,6 +24,7 @@ mod interval;
 #[cfg(test)]
 mod laws;
 mod phases;
+mod sensor_model;
 mod shares;
 mod state;
 mod timeline;

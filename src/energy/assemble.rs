@@ -5,21 +5,23 @@
 use crate::model::analysis::{
     Analysis, Check, CheckStatus, DeviceAnalysis, DeviceEnergy, EnergyEstimate, PhaseAnalysis, RunSummary, Unattributed,
 };
-use crate::model::device::{Device, DeviceKind, SensorTiming};
+use crate::model::device::{Device, DeviceKind, SensorTiming, Source};
 use crate::model::recording::{DeviceStreams, Recording};
 use crate::model::span::Spans;
 use crate::model::time::Interval;
 use crate::model::units::{Joules, Seconds, Watts};
 
-use super::Options;
 use super::attribute;
 use super::checks;
+use super::combine;
 use super::curve::{self, Curve};
 use super::interval;
+use super::sensor_model::{self, CounterKind, Model, Refusal};
 use super::state::{self, Means};
 use super::timeline::Timeline;
 use super::uncertainty::{self, Figure, exact_seconds};
 use super::work::{self, Work};
+use super::{Estimator, Options};
 
 /// What one device contributes.
 struct Part<'a> {
@@ -46,6 +48,8 @@ pub fn analyze<E>(
     let mut checks = checks::of_recording(recording, spans);
     let mut warnings = recording.warnings.clone();
     warnings.extend(ownership.warnings.iter().cloned());
+    let work = work::collect(spans);
+    let counts: Vec<u64> = work.iter().map(|w| w.count).collect();
     let mut parts = Vec::with_capacity(recording.devices.len());
     let mut last: Option<(&[u32], Timeline)> = None;
     for (device, ranks) in recording.devices.iter().zip(&ownership.ranks) {
@@ -54,12 +58,11 @@ pub fn analyze<E>(
             _ => Timeline::new(spans, run, ranks),
         };
         let readings = streams(device)?;
-        let (part, found) = one_device(recording, device, &readings, run, &timeline, &parents, options);
+        let (part, found) = one_device(recording, device, &readings, run, &timeline, &parents, &counts, options);
         parts.push(part);
         checks.extend(found);
         last = Some((ranks.as_slice(), timeline));
     }
-    let work = work::collect(spans);
     let summed: Vec<&Part> = parts.iter().filter(|p| p.in_total && !p.figures.is_empty()).collect();
     if summed.is_empty() {
         warnings.push("no device gave an energy: times and work are right, every energy is unknown".into());
@@ -101,7 +104,8 @@ fn one_device<'a>(
     run: Interval,
     timeline: &Timeline,
     parents: &[Option<usize>],
-    _options: &Options,
+    counts: &[u64],
+    options: &Options,
 ) -> (Part<'a>, Vec<Check>) {
     let (means, max_memory) = state::means(&readings.state, timeline, parents);
     let contained = device.contained_in.as_ref();
@@ -114,7 +118,7 @@ fn one_device<'a>(
         max_power: None,
         timing: device.power_timing,
     };
-    let Some(curve) = curve::build(device, &readings.power, run) else {
+    let Some(mut curve) = curve::build(device, &readings.power, run) else {
         let detail = format!("{} gave no usable reading of power or energy", device.id);
         let check = Check {
             name: format!("coverage:{}", device.id),
@@ -124,14 +128,66 @@ fn one_device<'a>(
         return (part, vec![check]);
     };
     let mut split = interval::split(&curve, timeline, parents);
+    let (model, doubts) = model_of(device, readings, run, timeline, &curve, &split, options);
+    match &model {
+        Ok(Some(model)) if model.kind == CounterKind::Sampled => curve.doubt_counter(),
+        Err(Refusal::Locked(..)) => curve.doubt_unseen(),
+        _ => {}
+    }
+    let model = model.ok().flatten();
+    split = interval::split(&curve, timeline, parents);
+    if let Some(model) = &model {
+        let cell_s = curve.cell_seconds();
+        split = combine::combine(split, model, parents, counts, cell_s, options.estimator);
+    }
     let inclusive = inclusive_seconds(&split.seconds, parents);
     for (figure, seconds) in split.figures.iter_mut().zip(inclusive) {
         figure.scale = uncertainty::scale(device, figure.joules, seconds);
     }
     part.figures = split.figures;
     part.max_power = max_power(readings, &curve, run);
-    part.timing = timing(device, &curve);
-    (part, checks::of_device(device, &curve.story, run.seconds()))
+    part.timing = timing(device, &curve, model.as_ref());
+    let mut found = checks::of_device(device, &curve.story, run.seconds());
+    found.extend(doubts);
+    (part, found)
+}
+
+/// The sensor model where it has something to add, or why there is none.
+fn model_of(
+    device: &Device,
+    readings: &DeviceStreams,
+    run: Interval,
+    timeline: &Timeline,
+    curve: &Curve,
+    split: &interval::Split,
+    options: &Options,
+) -> (Result<Option<Model>, Refusal>, Option<Check>) {
+    if options.estimator == Estimator::Interval || timeline.leaves < 2 || device.source == Source::Estimate {
+        return (Ok(None), None);
+    }
+    let inputs = sensor_model::Inputs {
+        device,
+        stream: &readings.power,
+        timeline,
+        run,
+        seconds: &split.seconds,
+        mean_watts: split.leaves.iter().sum::<f64>() / run.seconds().max(1e-9),
+        ceiling_watts: curve.range.ceiling,
+        contradiction: curve
+            .story
+            .counter_over_integral
+            .is_some_and(|(ratio, _)| (ratio - 1.0).abs() > 0.1),
+    };
+    match sensor_model::fit(&inputs) {
+        Ok(model) => {
+            let check = checks::of_model(device, &model);
+            (Ok(Some(model)), check)
+        }
+        Err(refusal) => {
+            let check = checks::of_refusal(device, &refusal);
+            (Err(refusal), check)
+        }
+    }
 }
 
 /// Leaf seconds summed up the tree, then outside, then all.
@@ -169,7 +225,14 @@ fn max_power(readings: &DeviceStreams, curve: &Curve, run: Interval) -> Option<f
 }
 
 /// What the data say of the sensor, else what is believed.
-fn timing(device: &Device, curve: &Curve) -> SensorTiming {
+fn timing(device: &Device, curve: &Curve, model: Option<&Model>) -> SensorTiming {
+    if let Some(found) = model.and_then(|m| m.power) {
+        return SensorTiming {
+            update_period_ms: Some(found.period_ms),
+            window_ms: Some(found.theta.window),
+            delay_ms: Some(found.theta.delay),
+        };
+    }
     let seen = match device.power_timing.update_period_ms {
         Some(_) => curve.story.power_period_ms.or(curve.story.counter_period_ms),
         None => curve.story.counter_period_ms.or(curve.story.power_period_ms),

@@ -6,6 +6,7 @@ use crate::model::recording::Recording;
 use crate::model::span::Spans;
 
 use super::curve::Story;
+use super::sensor_model::{CounterKind, Model, Refusal};
 
 /// A sweep later than this many intervals is worth a word.
 const LATE_INTERVALS: f64 = 2.0;
@@ -87,6 +88,53 @@ fn agreement(device: &Device, ratio: f64, seconds: f64) -> Check {
         ),
     };
     check(format!("counter_vs_integral:{id}"), status, detail)
+}
+
+/// What was found about the sensor.
+pub fn of_model(device: &Device, model: &Model) -> Option<Check> {
+    let id = &device.id;
+    let mut parts = Vec::new();
+    if let Some(power) = &model.power {
+        parts.push(format!(
+            "power updates every {:.1} ms, a mean over {:.1} ms, seen {:.1} ms later",
+            power.period_ms, power.theta.window, power.theta.delay
+        ));
+    }
+    if let Some(counter) = &model.counter {
+        parts.push(format!("the counter moves every {:.1} ms", counter.period_ms));
+    }
+    match model.kind {
+        CounterKind::Continuous => parts.push("it adds up all time".into()),
+        CounterKind::Sampled => {
+            parts.push("the counter adds up the power readings, not all time: not used for short phases".into())
+        }
+        CounterKind::Unknown => {}
+    }
+    let status = if model.kind == CounterKind::Sampled {
+        CheckStatus::Warn
+    } else {
+        CheckStatus::Pass
+    };
+    Some(check(
+        format!("sensor:{id}"),
+        status,
+        format!("{id}: {}", parts.join("; ")),
+    ))
+}
+
+/// Why short phases have no figures of their own.
+pub fn of_refusal(device: &Device, refusal: &Refusal) -> Option<Check> {
+    let id = &device.id;
+    match refusal {
+        Refusal::TooLittle => None,
+        Refusal::Locked(period, step) => Some(check(
+            format!("sensor:{id}"),
+            CheckStatus::Warn,
+            format!(
+                "the sensor of {id} (every {period:.1} ms) is locked to the steps ({step:.1} ms): each reading sees the same part of a step, so phases inside it cannot be told apart; the total is right; another batch size would free it"
+            ),
+        )),
+    }
 }
 
 /// Checks of the recording as a whole.

@@ -42,6 +42,34 @@ impl PowerRange {
     }
 }
 
+impl Curve {
+    /// The counter turned out to add up readings that look at part of the time: its cells are worth no more than those.
+    pub fn doubt_counter(&mut self) {
+        let blind = self.story.blind_w2;
+        for cell in self.cells.iter_mut().filter(|c| c.known) {
+            let s = cell.seconds();
+            cell.variance = cell
+                .variance
+                .max(blind * s * self.story.power_period_ms.map_or(s, |ms| ms * 1e-3));
+        }
+    }
+
+    /// The sensor sees the same part of every step: what it does not see can be anything the device can draw.
+    pub fn doubt_unseen(&mut self) {
+        if self.method != Method::Integral || self.story.duty >= 0.95 {
+            return;
+        }
+        self.cells.iter_mut().for_each(|c| c.known = false);
+    }
+
+    /// Median length of the known cells, seconds.
+    pub fn cell_seconds(&self) -> f64 {
+        let mut lengths: Vec<i64> = self.cells.iter().filter(|c| c.known).map(|c| c.end - c.start).collect();
+        lengths.sort_unstable();
+        lengths.get(lengths.len() / 2).map_or(0.0, |&l| l as f64 * 1e-9)
+    }
+}
+
 /// Where a source's figures came from and how much of the run they cover.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Curve {
@@ -65,6 +93,9 @@ pub struct Story {
     pub glitches: u64,
     /// Counter energy over power integral where both were seen, and the seconds that covers.
     pub counter_over_integral: Option<(f64, f64)>,
+    /// Share of the time that the power windows cover, and the variance (W^2) of a cell's mean power for what they do not.
+    pub duty: f64,
+    pub blind_w2: f64,
     /// Median time between updates as seen, milliseconds.
     pub power_period_ms: Option<f64>,
     pub counter_period_ms: Option<f64>,
@@ -77,6 +108,8 @@ pub fn build(device: &Device, stream: &PowerStream, run: Interval) -> Option<Cur
     let mut story = Story {
         resets: counter.resets,
         glitches: counter.glitches + power.glitches,
+        duty: power.duty,
+        blind_w2: power.blind_w2,
         power_period_ms: power.period_s.map(|s| s * 1e3),
         counter_period_ms: counter.period_s.map(|s| s * 1e3),
         ..Story::default()

@@ -38,6 +38,10 @@ pub struct Integrated {
     pub cells: Vec<Cell>,
     pub glitches: u64,
     pub period_s: Option<f64>,
+    /// Share of the time that the windows cover.
+    pub duty: f64,
+    /// Variance of a cell's mean power from the time they do not, W^2.
+    pub blind_w2: f64,
 }
 
 /// The least averaged column there is, with what is believed of its timing.
@@ -115,6 +119,7 @@ pub fn cells(device: &Device, stream: &PowerStream) -> Integrated {
     let mut integrated = Integrated {
         glitches,
         period_s: period,
+        duty: 1.0,
         ..Integrated::default()
     };
     let Some(period_s) = period.filter(|p| *p > 0.0) else {
@@ -126,8 +131,9 @@ pub fn cells(device: &Device, stream: &PowerStream) -> Integrated {
     let back_ns = ((timing.delay_ms.unwrap_or(0.0) * 1e-3 + 0.5 * window_s) * 1e9) as i64;
     let (gain, offset) = device.calibration.map_or((1.0, 0.0), |c| (c.gain, c.offset.get()));
     let thinned = thin(&updates, tile);
-    let blind = unseen_variance(&thinned, window_s / (period_s * tile as f64)) * (cell_ns as f64 * 1e-9).powi(2)
-        / (gain * gain);
+    integrated.duty = (window_s / (period_s * tile as f64)).min(1.0);
+    integrated.blind_w2 = unseen_variance(&thinned, integrated.duty) / (gain * gain);
+    let blind = integrated.blind_w2 * (cell_ns as f64 * 1e-9).powi(2);
     for (i, update) in thinned.iter().enumerate() {
         let middle = update.t - back_ns;
         let neighbour = |other: Option<&Update>, hole: bool| other.filter(|_| !hole).map(|o| o.t - back_ns);

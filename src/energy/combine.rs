@@ -1,0 +1,85 @@
+//! Interval and regression, brought together: one energy per leaf, one doubt per phase.
+//!
+//! The regression's leaf energies are conditioned on what the cumulative curve knows (the total, and phases whose executions are long
+//! against the sensor's period), so that the parts still add up. For each phase the estimator with the smaller interval is named.
+
+use crate::model::analysis::Method;
+
+use super::Estimator;
+use super::interval::{Split, replace_by_sums};
+use super::sensor_model::{Known, Model, condition, dot};
+use super::uncertainty::{Figure, exact_joules};
+
+/// Executions this many cells long are measured by the curve itself.
+const LONG: f64 = 5.0;
+
+/// The split with the model's knowledge in it. `counts[p]`: executions of phase p.
+pub fn combine(
+    split: Split,
+    model: &Model,
+    parents: &[Option<usize>],
+    counts: &[u64],
+    cell_s: f64,
+    estimator: Estimator,
+) -> Split {
+    let leaves = split.leaves.len();
+    let members = members(parents, leaves);
+    let mut energies = model.energies.clone();
+    let mut covariance = model.covariance.clone();
+    let seconds: Vec<f64> = members.iter().map(|m| dot(m, &split.seconds)).collect();
+    let mut sums: Vec<Known> = Vec::new();
+    for (i, figure) in split.figures.iter().enumerate() {
+        let executions = counts.get(i).copied().unwrap_or(1).max(1) as f64;
+        let whole = i == split.figures.len() - 1;
+        if whole || (i < counts.len() && seconds[i] / executions > LONG * cell_s) {
+            sums.push(Known {
+                members: members[i].clone(),
+                joules: figure.joules,
+                sd: 0.5 * figure.u95,
+            });
+        }
+    }
+    condition(&mut energies, &mut covariance, &sums);
+    let mut figures: Vec<Figure> = Vec::with_capacity(split.figures.len());
+    for (members, interval) in members.iter().zip(&split.figures) {
+        let carried = dot(members, &model.carried_over);
+        let sd = covariance.form(members).max(0.0).sqrt();
+        let joules = dot(members, &energies);
+        // Whether the power lags behind the markers or the reading behind the power, no reading can tell: a doubt, not a correction.
+        let u95 = 2.0 * sd + carried.abs();
+        let regression = Figure {
+            joules,
+            u95,
+            scale: 0.0,
+            upper: (joules.max(0.0) + 1.64 * sd + carried.abs()).min(interval.upper),
+            method: Method::Regression,
+        };
+        let by_interval = match estimator {
+            Estimator::Auto => interval.u95 <= u95,
+            Estimator::Interval => true,
+            Estimator::Regression => false,
+        };
+        figures.push(if by_interval { *interval } else { regression });
+    }
+    let settled: Vec<f64> = energies.iter().map(|&e| exact_joules(e)).collect();
+    replace_by_sums(&mut figures, &settled, parents);
+    Split {
+        leaves: settled,
+        seconds: split.seconds,
+        figures,
+    }
+}
+
+/// For each phase, then outside, then the run: 1 for each leaf in it.
+fn members(parents: &[Option<usize>], leaves: usize) -> Vec<Vec<f64>> {
+    let mut members = vec![vec![0.0; leaves]; leaves + 1];
+    for leaf in 0..leaves {
+        let mut at = Some(leaf);
+        while let Some(phase) = at {
+            members[phase][leaf] = 1.0;
+            at = parents.get(phase).copied().flatten();
+        }
+        members[leaves][leaf] = 1.0;
+    }
+    members
+}

@@ -1,0 +1,234 @@
+//! The joint fit: leaf powers, slow drift and the sensor's own properties from all readings at once.
+//!
+//! Weighted least squares with weak priors (a leaf's power lies somewhere below the limit; a delay is some milliseconds), solved by
+//! Gauss-Newton in the sensor's properties. Their derivative columns stay in the design, so that the doubt about them is in the
+//! doubt about the powers. What the data cannot tell keeps the prior's width, and comes out as unresolved.
+//!
+//! Unknowns, in this order: leaf powers (W), drift amplitudes (relative), gain of power readings against the counter (relative),
+//! window, delay, blur, follow of the power stream, delay, blur, follow of the counter.
+
+use super::design::{Design, Theta};
+use super::matrix::{Symmetric, dot};
+use super::overlap::Overlap;
+use super::rows::{Row, Rows};
+
+/// What is believed before looking, with standard deviations.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Prior {
+    pub theta: Theta,
+    pub window_sd: f64,
+    pub delay_sd: f64,
+    pub blur_sd: f64,
+    pub follow_sd: f64,
+}
+
+/// One stream in the fit.
+pub struct Stream<'a> {
+    pub rows: &'a Rows,
+    pub prior: Prior,
+    pub theta: Theta,
+    /// Standard deviation of a row about the model, watts.
+    pub noise: f64,
+    pub is_counter: bool,
+}
+
+/// Everything that is common to all rows.
+pub struct Setting<'a> {
+    pub overlap: &'a Overlap<'a>,
+    /// Leaves that have time in the run.
+    pub active: Vec<usize>,
+    pub leaves: usize,
+    pub run_s: f64,
+    /// Cosines of drift over the run.
+    pub drift: usize,
+    pub mean_watts: f64,
+    pub watts_sd: f64,
+}
+
+/// A solution.
+#[derive(Debug, Clone)]
+pub struct Solution {
+    pub values: Vec<f64>,
+    pub inverse: Symmetric,
+    pub precision: Vec<f64>,
+}
+
+/// Amplitudes of relative drift a priori.
+const DRIFT_SD: f64 = 0.1;
+/// Power readings against the counter of one board.
+const GAIN_SD: f64 = 0.05;
+const STEPS: usize = 14;
+
+impl Setting<'_> {
+    pub fn unknowns(&self) -> usize {
+        self.active.len() + self.drift + 8
+    }
+    pub fn gain_at(&self) -> usize {
+        self.active.len() + self.drift
+    }
+    /// Where the stream's window, delay, blur, follow stand (a counter has no window of its own).
+    pub fn theta_at(&self, stream: &Stream) -> [Option<usize>; 4] {
+        let at = self.gain_at() + 1;
+        match stream.is_counter {
+            false => [Some(at), Some(at + 1), Some(at + 2), Some(at + 3)],
+            true => [None, Some(at + 4), Some(at + 5), Some(at + 6)],
+        }
+    }
+    /// cos(pi j s) of the drift at time `t`, j from 1.
+    pub fn cosine(&self, j: usize, t: f64) -> f64 {
+        (std::f64::consts::PI * j as f64 * t / self.run_s).cos()
+    }
+}
+
+/// Linearised rows of a stream about `powers`: calls `visit(row, columns, target)`.
+pub fn visit(setting: &Setting, stream: &Stream, powers: Option<&[f64]>, mut visit: impl FnMut(&Row, &[f64], f64)) {
+    let mut design = Design::new(setting.overlap, setting.leaves);
+    let mut columns = vec![0.0; setting.unknowns()];
+    let places = setting.theta_at(stream);
+    let count = setting.active.len();
+    for row in &stream.rows.rows {
+        let (start, end) = Design::window(row, &stream.theta);
+        if start < 0.0 || end > setting.run_s {
+            continue;
+        }
+        design.row(row, &stream.theta, powers);
+        columns.fill(0.0);
+        for (column, &leaf) in columns.iter_mut().zip(&setting.active) {
+            *column = design.columns[leaf];
+        }
+        let mean = powers.map_or(setting.mean_watts, |p| dot(&design.columns, p));
+        for j in 0..setting.drift {
+            columns[count + j] = mean * setting.cosine(j + 1, 0.5 * (start + end));
+        }
+        if !stream.is_counter {
+            columns[setting.gain_at()] = mean;
+        }
+        if powers.is_some() {
+            for (place, derivative) in places.iter().zip(design.theta) {
+                if let Some(place) = place {
+                    columns[*place] = derivative;
+                }
+            }
+        }
+        visit(row, &columns, row.watts);
+    }
+}
+
+/// Solve the linear problem at the streams' present properties.
+pub fn solve(setting: &Setting, streams: &[Stream], powers: Option<&[f64]>) -> Solution {
+    let n = setting.unknowns();
+    let mut normal = Symmetric::zero(n);
+    let mut right = vec![0.0; n];
+    for stream in streams {
+        let weight = stream.noise.powi(-2);
+        visit(setting, stream, powers, |_, columns, target| {
+            normal.add_outer(weight, columns, columns);
+            for (r, c) in right.iter_mut().zip(columns) {
+                *r += weight * c * target;
+            }
+        });
+    }
+    let (precision, pull) = priors(setting, streams);
+    for i in 0..n {
+        normal.a[i * n + i] += precision[i];
+        right[i] += precision[i] * pull[i];
+    }
+    let inverse = normal.inverse();
+    Solution {
+        values: inverse.times(&right),
+        inverse,
+        precision,
+    }
+}
+
+/// Precision of each unknown a priori, and the value it pulls to (for the sensor's properties: the step from the present one).
+fn priors(setting: &Setting, streams: &[Stream]) -> (Vec<f64>, Vec<f64>) {
+    let n = setting.unknowns();
+    // An unknown that no stream has stays at nothing.
+    let mut precision = vec![1e12; n];
+    let mut pull = vec![0.0; n];
+    for i in 0..setting.active.len() {
+        precision[i] = setting.watts_sd.powi(-2);
+        pull[i] = setting.mean_watts;
+    }
+    precision[setting.active.len()..setting.gain_at()].fill(DRIFT_SD.powi(-2));
+    if streams.len() > 1 {
+        precision[setting.gain_at()] = GAIN_SD.powi(-2);
+    }
+    for stream in streams {
+        let p = &stream.prior;
+        let believed = [
+            (p.theta.window - stream.theta.window, p.window_sd),
+            (p.theta.delay - stream.theta.delay, p.delay_sd),
+            (p.theta.blur - stream.theta.blur, p.blur_sd),
+            (p.theta.follow - stream.theta.follow, p.follow_sd),
+        ];
+        for (place, (step, sd)) in setting.theta_at(stream).into_iter().zip(believed) {
+            if let Some(place) = place {
+                precision[place] = sd.powi(-2);
+                pull[place] = step;
+            }
+        }
+    }
+    (precision, pull)
+}
+
+/// Leaf powers of a solution, for all leaves (those without time: the mean).
+pub fn powers(setting: &Setting, solution: &Solution) -> Vec<f64> {
+    let mut powers = vec![setting.mean_watts; setting.leaves];
+    for (value, &leaf) in solution.values.iter().zip(&setting.active) {
+        powers[leaf] = *value;
+    }
+    powers
+}
+
+/// Residual variance of a stream at a solution, and how many rows it has.
+pub fn residual_variance(setting: &Setting, stream: &Stream, powers: Option<&[f64]>, values: &[f64]) -> (f64, usize) {
+    let (mut sum, mut count) = (0.0, 0);
+    visit(setting, stream, powers, |_, columns, target| {
+        sum += (target - dot(columns, values)).powi(2);
+        count += 1;
+    });
+    (sum / (count as f64 - setting.active.len() as f64).max(1.0), count)
+}
+
+/// Gauss-Newton: find the streams' properties.
+pub fn converge(setting: &Setting, streams: &mut [Stream]) {
+    let mut known: Option<Vec<f64>> = None;
+    for _ in 0..STEPS {
+        let solution = solve(setting, streams, known.as_deref());
+        let next = powers(setting, &solution);
+        let mut largest = 0.0_f64;
+        for i in 0..streams.len() {
+            let (variance, _) = residual_variance(setting, &streams[i], known.as_deref(), &solution.values);
+            streams[i].noise = variance.sqrt().max(1e-3);
+            if known.is_some() {
+                largest = largest.max(step(setting, &mut streams[i], &solution));
+            }
+        }
+        let first = known.is_none();
+        known = Some(next);
+        if !first && largest < 0.02 {
+            break;
+        }
+    }
+}
+
+/// Move a stream's properties by most of the step that the linear problem suggests; returns the largest move, ms.
+fn step(setting: &Setting, stream: &mut Stream, solution: &Solution) -> f64 {
+    const SHARE: f64 = 0.7;
+    let moves = setting
+        .theta_at(stream)
+        .map(|place| place.map_or(0.0, |p| SHARE * solution.values[p]));
+    let old = stream.theta;
+    let theta = &mut stream.theta;
+    let reach = 0.1 * old.window + 1.0;
+    theta.window = (old.window + moves[0].clamp(-reach, reach)).max(0.5);
+    theta.delay = (old.delay + moves[1].clamp(-2.0, 2.0)).clamp(-60.0, 200.0);
+    theta.blur = (old.blur + moves[2].clamp(-4.0, 4.0)).clamp(0.0, 400.0);
+    theta.follow = (old.follow + moves[3].clamp(-0.3, 0.3)).clamp(0.0, 1.0);
+    (theta.window - old.window)
+        .abs()
+        .max((theta.delay - old.delay).abs())
+        .max((theta.follow - old.follow).abs())
+}

@@ -1,0 +1,134 @@
+//! The sensor's own clock: a lattice of update times from update times seen through a poller.
+//!
+//! A poll sees an update some time after it happened; the mean over hundreds of updates does not. Each update gets its predicted time
+//! on the lattice and how far the seen time lies from it; the fit finds out how much of that is the sensor's own jitter (`follow`).
+//! A clock that wanders is followed by a moving mean.
+
+/// Updates around one whose mean deviation the lattice follows, where it wanders.
+const NEIGHBOURS: usize = 16;
+
+/// Predicted times of updates, seconds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lattice {
+    pub period: f64,
+    pub predicted: Vec<f64>,
+    /// How many periods each update is after the one before (the first: 0).
+    pub steps: Vec<u32>,
+    /// Standard deviation of seen minus predicted, seconds.
+    pub scatter: f64,
+}
+
+/// Fit a lattice to `seen` (ascending, seconds, each known to about `half`); `None` with too few updates to tell.
+pub fn fit(seen: &[f64], half: f64) -> Option<Lattice> {
+    if seen.len() < 12 {
+        return None;
+    }
+    let mut gaps: Vec<f64> = seen.windows(2).map(|p| p[1] - p[0]).collect();
+    gaps.sort_by(f64::total_cmp);
+    let mut period = gaps[gaps.len() / 2];
+    if period <= 0.0 {
+        return None;
+    }
+    let mut steps = Vec::new();
+    let mut line = (0.0, period);
+    // The median's error times the number of updates may exceed half a period: count steps one by one first, then over the whole.
+    for _ in 0..3 {
+        steps = seen
+            .windows(2)
+            .map(|p| ((p[1] - p[0]) / period).round().max(1.0) as u32)
+            .collect();
+        line = least_squares(seen, &steps);
+        if (line.1 - period).abs() < 1e-9 * period {
+            break;
+        }
+        period = line.1;
+    }
+    steps.insert(0, 0);
+    let mut n = 0.0;
+    let mut predicted: Vec<f64> = steps
+        .iter()
+        .map(|&s| {
+            n += f64::from(s);
+            line.0 + line.1 * n
+        })
+        .collect();
+    let residuals: Vec<f64> = seen.iter().zip(&predicted).map(|(s, p)| s - p).collect();
+    let wander = moving_mean(&residuals);
+    let sd = |values: &[f64]| (values.iter().map(|v| v * v).sum::<f64>() / values.len() as f64).sqrt();
+    // Averages of independent deviations shrink with the root of their number; a clock that wanders keeps them large. A poller that
+    // beats with the lattice feigns the same, but by no more than it can be late.
+    if sd(&wander) > (2.5 * sd(&residuals) / ((2 * NEIGHBOURS + 1) as f64).sqrt()).max(half) {
+        predicted.iter_mut().zip(&wander).for_each(|(p, w)| *p += w);
+    }
+    let scatter = typical(seen.iter().zip(&predicted).map(|(s, p)| (s - p).abs()).collect());
+    Some(Lattice {
+        period: line.1,
+        predicted,
+        steps,
+        scatter,
+    })
+}
+
+/// Offset and slope of `seen` over the running number of steps.
+fn least_squares(seen: &[f64], steps: &[u32]) -> (f64, f64) {
+    let mut numbers = vec![0.0];
+    let mut n = 0.0;
+    numbers.extend(steps.iter().map(|&s| {
+        n += f64::from(s);
+        n
+    }));
+    let count = seen.len() as f64;
+    let (mx, my) = (numbers.iter().sum::<f64>() / count, seen.iter().sum::<f64>() / count);
+    let xy: f64 = numbers.iter().zip(seen).map(|(x, y)| (x - mx) * (y - my)).sum();
+    let xx: f64 = numbers.iter().map(|x| (x - mx) * (x - mx)).sum();
+    let slope = if xx > 0.0 { xy / xx } else { 0.0 };
+    (my - slope * mx, slope)
+}
+
+/// Root mean square of all but the largest twentieth: a missed update is not the clock's scatter.
+fn typical(mut sizes: Vec<f64>) -> f64 {
+    sizes.sort_by(f64::total_cmp);
+    sizes.truncate(sizes.len() - sizes.len() / 20);
+    (sizes.iter().map(|s| s * s).sum::<f64>() / sizes.len() as f64).sqrt()
+}
+
+fn moving_mean(values: &[f64]) -> Vec<f64> {
+    let mut sums = vec![0.0];
+    for v in values {
+        sums.push(sums[sums.len() - 1] + v);
+    }
+    (0..values.len())
+        .map(|i| {
+            let (from, to) = (i.saturating_sub(NEIGHBOURS), (i + NEIGHBOURS + 1).min(values.len()));
+            (sums[to] - sums[from]) / (to - from) as f64
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lattice_is_found_through_coarse_polls_and_missing_updates() {
+        let truth: Vec<f64> = (0..500)
+            .filter(|i| i % 7 != 3)
+            .map(|i| 0.013 + 0.1012 * f64::from(i))
+            .collect();
+        let seen: Vec<f64> = truth.iter().map(|t| (t / 0.013).ceil() * 0.013 - 0.0065).collect();
+        let lattice = fit(&seen, 0.0065).expect("a lattice");
+        assert!((lattice.period - 0.1012).abs() < 1e-5, "{}", lattice.period);
+        let worst = lattice
+            .predicted
+            .iter()
+            .zip(&truth)
+            .map(|(p, t)| (p - t).abs())
+            .fold(0.0, f64::max);
+        assert!(worst < 0.002, "{worst}");
+    }
+
+    #[test]
+    fn too_few_updates_are_no_lattice() {
+        assert_eq!(fit(&[0.0, 1.0, 2.0], 0.1), None);
+    }
+}

@@ -1,0 +1,135 @@
+//! Running overlap: how many seconds each leaf had up to any time, exactly.
+//!
+//! A(t) is piecewise linear with its knees at the timeline's edges. Prefix sums are kept at every few edges only, so that memory stays
+//! bounded with 10^7 segments; a look-up walks the few segments between. Times are seconds since the run began.
+
+use crate::energy::timeline::Timeline;
+
+/// Prefix sums may take this many numbers (64 MiB).
+const BUDGET: usize = 8 << 20;
+
+pub struct Overlap<'a> {
+    timeline: &'a Timeline,
+    origin: i64,
+    stride: usize,
+    /// Row i: seconds of each leaf up to edge `i * stride`.
+    prefix: Vec<f64>,
+    leaves: usize,
+}
+
+/// Where the last look-up was: the next is usually near.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Cursor(usize);
+
+impl<'a> Overlap<'a> {
+    pub fn new(timeline: &'a Timeline) -> Self {
+        let leaves = timeline.leaves;
+        let segments = timeline.states.len();
+        let stride = (segments * leaves).div_ceil(BUDGET).max(4);
+        let mut prefix = Vec::with_capacity((segments / stride + 2) * leaves);
+        let mut sums = vec![0.0; leaves];
+        for segment in 0..segments {
+            if segment % stride == 0 {
+                prefix.extend_from_slice(&sums);
+            }
+            let seconds = (timeline.edges[segment + 1] - timeline.edges[segment]) as f64 * 1e-9;
+            for &(leaf, share) in &timeline.table[timeline.states[segment] as usize] {
+                sums[leaf] += seconds * share;
+            }
+        }
+        Self {
+            origin: timeline.edges[0],
+            timeline,
+            stride,
+            prefix,
+            leaves,
+        }
+    }
+
+    /// Add `weight` times A(t) to `sums`. Before and after the run the device is outside every phase.
+    pub fn add(&self, t: f64, weight: f64, cursor: &mut Cursor, sums: &mut [f64]) {
+        let edges = &self.timeline.edges;
+        let Some(last) = self.timeline.states.len().checked_sub(1) else {
+            return;
+        };
+        let outside = self.leaves - 1;
+        let nanos = self.origin as f64 + t * 1e9;
+        let at = nanos as i64;
+        if at <= edges[0] {
+            sums[outside] += weight * t;
+            return;
+        }
+        let segment = if at >= edges[last + 1] {
+            sums[outside] += weight * (nanos - edges[last + 1] as f64) * 1e-9;
+            last
+        } else {
+            self.find(at, cursor.0.min(last))
+        };
+        cursor.0 = segment;
+        let row = segment / self.stride;
+        for (sum, prefix) in sums.iter_mut().zip(&self.prefix[row * self.leaves..]).take(self.leaves) {
+            *sum += weight * prefix;
+        }
+        for i in row * self.stride..=segment {
+            let end = if i == segment {
+                nanos.min(edges[i + 1] as f64)
+            } else {
+                edges[i + 1] as f64
+            };
+            let seconds = (end - edges[i] as f64) * 1e-9;
+            for &(leaf, share) in &self.timeline.table[self.timeline.states[i] as usize] {
+                sums[leaf] += weight * share * seconds;
+            }
+        }
+    }
+
+    /// The segment that holds `at`, searched outward from `near`.
+    fn find(&self, at: i64, near: usize) -> usize {
+        let edges = &self.timeline.edges;
+        let (mut low, mut high) = (near, near + 1);
+        let mut step = 1;
+        while edges[low] > at {
+            high = low;
+            low = low.saturating_sub(step);
+            step *= 2;
+        }
+        step = 1;
+        while high < edges.len() && edges[high] <= at {
+            low = high;
+            high = (high + step).min(edges.len());
+            step *= 2;
+        }
+        let high = high.min(edges.len() - 1);
+        low + edges[low..=high].partition_point(|&e| e <= at).saturating_sub(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timeline() -> Timeline {
+        Timeline {
+            edges: (0..=40).map(|i| i * 1_000_000_000).collect(),
+            states: (0..40).map(|i| i % 3).collect(),
+            table: vec![vec![(0, 1.0)], vec![(1, 0.5), (0, 0.5)], vec![(2, 1.0)]],
+            leaves: 3,
+        }
+    }
+
+    #[test]
+    fn every_second_belongs_to_a_leaf_wherever_it_is_looked_up() {
+        let timeline = timeline();
+        let overlap = Overlap::new(&timeline);
+        for near in [0, 7, 39] {
+            for t in [0.0, 0.25, 1.0, 4.5, 17.99, 39.5, 40.0, 41.5] {
+                let mut sums = vec![0.0; 3];
+                overlap.add(t, 1.0, &mut Cursor(near), &mut sums);
+                assert!((sums.iter().sum::<f64>() - t).abs() < 1e-9, "{t} {sums:?}");
+            }
+        }
+        let mut sums = vec![0.0; 3];
+        overlap.add(4.5, 1.0, &mut Cursor::default(), &mut sums);
+        assert_eq!(sums, [2.75, 0.75, 1.0]);
+    }
+}

@@ -1,0 +1,141 @@
+//! Readings as observations: mean power over a window of which the sensor's timing says where it lies.
+//!
+//! A power reading is a mean over a window that ends a delay before it appears; a counter difference is a mean over the time between
+//! two ticks. Both become a [`Row`]; times are seconds since the run began.
+
+use crate::energy::counter::{self, CounterStep};
+use crate::energy::integrate;
+use crate::model::device::Device;
+use crate::model::sample::PowerStream;
+use crate::model::time::Interval;
+
+use super::lattice::{self, Lattice};
+
+/// An update: where the lattice expects it, and how much later it was seen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Seen {
+    pub predicted: f64,
+    pub shift: f64,
+}
+
+/// One observation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Row {
+    pub end: Seen,
+    /// The tick before, for a counter; a power reading's window has a length of its own.
+    pub start: Option<Seen>,
+    /// Nominal length of a counter's cell, seconds.
+    pub length: f64,
+    pub watts: f64,
+}
+
+/// All observations of one stream, and its clock.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rows {
+    pub rows: Vec<Row>,
+    pub period: f64,
+    /// Standard deviation of seen update times about the lattice, seconds.
+    pub scatter: f64,
+    /// Usual half-width of the time in which an update was seen, seconds.
+    pub half: f64,
+}
+
+fn seen(lattice: &Lattice, times: &[f64], i: usize) -> Seen {
+    Seen {
+        predicted: lattice.predicted[i],
+        shift: times[i] - lattice.predicted[i],
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// Power readings whose windows can lie inside the run.
+pub fn of_power(device: &Device, stream: &PowerStream, run: Interval) -> Option<Rows> {
+    let (updates, _, _) = integrate::updates(device, stream);
+    let times: Vec<f64> = updates
+        .iter()
+        .map(|u| (u.t - run.start.as_nanos()) as f64 * 1e-9)
+        .collect();
+    let half = median(updates.iter().map(|u| u.half_ns as f64 * 1e-9).collect());
+    let lattice = lattice::fit(&times, half)?;
+    let (gain, offset) = device.calibration.map_or((1.0, 0.0), |c| (c.gain, c.offset.get()));
+    let rows = updates.iter().enumerate().map(|(i, update)| Row {
+        end: seen(&lattice, &times, i),
+        start: None,
+        length: 0.0,
+        watts: (update.watts - offset) / gain,
+    });
+    Some(Rows {
+        rows: rows
+            .filter(|r| r.end.predicted > 0.0 && r.end.predicted < run.seconds())
+            .collect(),
+        period: lattice.period,
+        scatter: lattice.scatter,
+        half,
+    })
+}
+
+/// Counter differences between ticks inside the run.
+pub fn of_counter(device: &Device, stream: &PowerStream, run: Interval) -> Option<Rows> {
+    let (ticks, _) = counter::ticks(device, stream);
+    let times: Vec<f64> = ticks
+        .iter()
+        .map(|t| (t.t - run.start.as_nanos()) as f64 * 1e-9)
+        .collect();
+    let half = median(ticks.iter().map(|t| t.half_ns as f64 * 1e-9).collect());
+    let lattice = lattice::fit(&times, half)?;
+    let (gain, offset) = device.calibration.map_or((1.0, 0.0), |c| (c.gain, c.offset.get()));
+    let mut rows = Vec::with_capacity(ticks.len());
+    for i in 1..ticks.len() {
+        let (CounterStep::Advanced(counts) | CounterStep::Wrapped(counts)) = ticks[i].step else {
+            continue;
+        };
+        let steps = lattice.steps[i];
+        let (start, end) = (seen(&lattice, &times, i - 1), seen(&lattice, &times, i));
+        let length = end.predicted - start.predicted;
+        // A cell of many periods is a hole or a counter that stood still: no observation of the phases in it.
+        if steps == 0 || steps > 4 || length <= 0.0 || start.predicted < 0.0 || end.predicted > run.seconds() {
+            continue;
+        }
+        let watts = counts as f64 * stream.counter_unit_joules / length;
+        rows.push(Row {
+            end,
+            start: Some(start),
+            length,
+            watts: (watts - offset) / gain,
+        });
+    }
+    Some(Rows {
+        rows,
+        period: lattice.period,
+        scatter: lattice.scatter,
+        half,
+    })
+}
+
+impl Rows {
+    /// The same readings as means over a window of their own.
+    pub fn windowed(&self) -> Self {
+        Self {
+            rows: self.rows.iter().map(|row| Row { start: None, ..*row }).collect(),
+            ..*self
+        }
+    }
+
+    /// At most `most` rows, in blocks spread over the whole (blocks keep neighbours together, whose errors belong together).
+    pub fn spread(&self, most: usize) -> Self {
+        const BLOCKS: usize = 24;
+        if self.rows.len() <= most {
+            return self.clone();
+        }
+        let (each, every) = (most / BLOCKS, self.rows.len() / BLOCKS);
+        let blocks = (0..BLOCKS).flat_map(|b| self.rows[b * every..b * every + each].iter().copied());
+        Self {
+            rows: blocks.collect(),
+            ..*self
+        }
+    }
+}
