@@ -396,7 +396,7 @@ impl Machine<'_> {
         let Object::Dict(onto) = &mut self.arena[*dict] else {
             return Err(PickleError::at(at, "no dict to set items of"));
         };
-        if entries.len() % 2 != 0 {
+        if !entries.len().is_multiple_of(2) {
             return Err(PickleError::at(at, "a key without a value"));
         }
         let mut entries = entries.into_iter();
