@@ -48,7 +48,10 @@ impl Weights {
     /// Opens the weights in `dir`, safetensors before pickles, or one weights file.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
         let tensors = shards::open(path)?;
-        Ok(Self { path: path.to_owned(), tensors })
+        Ok(Self {
+            path: path.to_owned(),
+            tensors,
+        })
     }
 
     /// Names as stored, sorted.
@@ -68,13 +71,19 @@ impl Weights {
         for tensor in wanted {
             let mut found: Option<(&str, &Stored)> = None;
             for variant in names::variants(&tensor.name) {
-                let Some((name, stored)) = left.remove_entry(variant.as_str()) else { continue };
+                let Some((name, stored)) = left.remove_entry(variant.as_str()) else {
+                    continue;
+                };
                 if stored.shape != tensor.shape {
                     misshaped.push((name.to_owned(), stored.shape.clone(), tensor.shape.clone()));
                 }
                 if let Some((first, _)) = found.filter(|(_, other)| !other.same_values(stored)) {
                     let path = self.path.clone();
-                    return Err(CheckpointError::TiedDiffer { path, first: first.to_owned(), second: name.to_owned() });
+                    return Err(CheckpointError::TiedDiffer {
+                        path,
+                        first: first.to_owned(),
+                        second: name.to_owned(),
+                    });
                 }
                 found = found.or(Some((name, stored)));
             }
@@ -82,11 +91,20 @@ impl Weights {
                 missing.push(tensor.name.clone());
             }
         }
-        let extra: Vec<String> = left.into_keys().filter(|name| !names::is_derived(name)).map(str::to_owned).collect();
+        let extra: Vec<String> = left
+            .into_keys()
+            .filter(|name| !names::is_derived(name))
+            .map(str::to_owned)
+            .collect();
         if missing.is_empty() && misshaped.is_empty() && extra.is_empty() {
             return Ok(());
         }
-        Err(CheckpointError::Mismatch(Box::new(error::Mismatch { path: self.path.clone(), missing, extra, misshaped })))
+        Err(CheckpointError::Mismatch(Box::new(error::Mismatch {
+            path: self.path.clone(),
+            missing,
+            extra,
+            misshaped,
+        })))
     }
 
     /// One tensor as `kind` on `device`, under its own name or a tied one. Contiguous, and its memory is its own.
@@ -94,19 +112,31 @@ impl Weights {
         self.get(name, kind, device)?.ok_or_else(|| {
             let path = self.path.clone();
             let missing = vec![name.to_owned()];
-            CheckpointError::Mismatch(Box::new(error::Mismatch { path, missing, ..Default::default() }))
+            CheckpointError::Mismatch(Box::new(error::Mismatch {
+                path,
+                missing,
+                ..Default::default()
+            }))
         })
     }
 
     /// As [`Weights::tensor`], `None` where there is none.
     pub fn get(&self, name: &str, kind: Kind, device: Device) -> Result<Option<Tensor>, CheckpointError> {
-        let Some((found, stored)) = self.find(name) else { return Ok(None) };
-        let failed = |source| CheckpointError::Tensor { path: self.path.clone(), name: found.to_owned(), source };
+        let Some((found, stored)) = self.find(name) else {
+            return Ok(None);
+        };
+        let failed = |source| CheckpointError::Tensor {
+            path: self.path.clone(),
+            name: found.to_owned(),
+            source,
+        };
         stored.tensor(kind, device).map(Some).map_err(failed)
     }
 
     fn find(&self, name: &str) -> Option<(&str, &Stored)> {
-        let found = names::variants(name).into_iter().find_map(|variant| self.tensors.get_key_value(&variant));
+        let found = names::variants(name)
+            .into_iter()
+            .find_map(|variant| self.tensors.get_key_value(&variant));
         found.map(|(name, stored)| (name.as_str(), stored))
     }
 }

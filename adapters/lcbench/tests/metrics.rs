@@ -59,16 +59,40 @@ fn each_pair_scores_as_the_originals_do() {
 }
 
 fn figures(summary: Summary) -> [f64; 6] {
-    [summary.rouge1, summary.rouge2, summary.rouge_l, summary.rouge_mean, summary.f1, summary.exact_match]
+    [
+        summary.rouge1,
+        summary.rouge2,
+        summary.rouge_l,
+        summary.rouge_mean,
+        summary.f1,
+        summary.exact_match,
+    ]
 }
 
 #[test]
 fn a_split_scores_as_the_originals_do() {
     let Vectors { summary, rows } = vectors();
-    let paper = rows.iter().map(|row| (row.prediction.as_str(), std::slice::from_ref(&row.reference)));
-    close(&figures(evaluate(Scoring::TeacherForced, paper).unwrap()), &summary.paper, "study");
-    let references: Vec<Vec<&str>> =
-        summary.groups.iter().map(|(_, of)| of.iter().map(|&row| rows[row].reference.as_str()).collect()).collect();
-    let official = summary.groups.iter().zip(&references).map(|((row, _), of)| (rows[*row].prediction.as_str(), &of[..]));
-    close(&figures(evaluate(Scoring::Generate, official).unwrap()), &summary.official, "official");
+    let paper = rows
+        .iter()
+        .map(|row| (row.prediction.as_str(), std::slice::from_ref(&row.reference)));
+    close(
+        &figures(evaluate(Scoring::TeacherForced, paper).unwrap()),
+        &summary.paper,
+        "study",
+    );
+    let references: Vec<Vec<&str>> = summary
+        .groups
+        .iter()
+        .map(|(_, of)| of.iter().map(|&row| rows[row].reference.as_str()).collect())
+        .collect();
+    let official = summary
+        .groups
+        .iter()
+        .zip(&references)
+        .map(|((row, _), of)| (rows[*row].prediction.as_str(), &of[..]));
+    close(
+        &figures(evaluate(Scoring::Generate, official).unwrap()),
+        &summary.official,
+        "official",
+    );
 }

@@ -1,13 +1,22 @@
 //! A pickle reader that runs nothing: it knows the few opcodes and the few globals that weights are written with.
 //!
 //! A pickle is a program for a stack machine, and its REDUCE opcode calls whatever function a GLOBAL named. Here a global is an
-//! entry of [`Global`]; any other is refused by name, before anything else of the file is looked at. Opcodes: CPython's
+//! entry of an allow-list (`value`); any other is refused by name, before anything else of the file is looked at. Opcodes: CPython's
 //! `Lib/pickletools.py`; those of protocol 2 that `torch.save` emits (torch/serialization.py), and no others.
 //!
 //! Objects lie in one arena and refer to each other by index, so a hostile file can neither build a cycle that leaks nor a
-//! nesting whose destruction overflows the stack; memory is bounded by the file's length.
+//! nesting whose destruction overflows the stack; memory is bounded by a small multiple of the
+//! bytes read.
+
+mod cursor;
+mod machine;
+mod value;
 
 use tch::Kind;
+
+use machine::Machine;
+use value::Object;
+pub(super) use value::Value;
 
 /// Why a pickle was not read.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,54 +29,6 @@ impl PickleError {
     fn at(position: usize, problem: impl std::fmt::Display) -> Self {
         Self::Malformed(format!("pickle, byte {position}: {problem}"))
     }
-}
-
-/// The allow-list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Global {
-    OrderedDict,
-    RebuildTensor,
-    Storage(Kind),
-}
-
-impl Global {
-    fn named(module: &str, name: &str) -> Option<Self> {
-        Some(match (module, name) {
-            ("collections", "OrderedDict") => Self::OrderedDict,
-            ("torch._utils", "_rebuild_tensor_v2") => Self::RebuildTensor,
-            ("torch", "FloatStorage") => Self::Storage(Kind::Float),
-            ("torch", "HalfStorage") => Self::Storage(Kind::Half),
-            ("torch", "BFloat16Storage") => Self::Storage(Kind::BFloat16),
-            ("torch", "DoubleStorage") => Self::Storage(Kind::Double),
-            ("torch", "LongStorage") => Self::Storage(Kind::Int64),
-            ("torch", "IntStorage") => Self::Storage(Kind::Int),
-            _ => return None,
-        })
-    }
-}
-
-/// A value on the stack; compound ones live in the arena.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
-    None,
-    Bool(bool),
-    Int(i128),
-    Text(std::rc::Rc<str>),
-    Global(GlobalRef),
-    Object(usize),
-}
-
-/// Hides the allow-list from other modules: they meet globals only as refused names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct GlobalRef(Global);
-
-#[derive(Debug)]
-enum Object {
-    Tuple(Vec<Value>),
-    List(Vec<Value>),
-    Dict(Vec<(Value, Value)>),
-    Storage(Storage),
-    Tensor(TensorRef),
 }
 
 /// What a persistent id says of a storage; its bytes lie elsewhere in the file.
@@ -98,19 +59,12 @@ pub(super) struct Pickle {
 
 impl Pickle {
     pub(super) fn read(bytes: &[u8]) -> Result<Self, PickleError> {
-        let mut machine = Machine {
-            bytes,
-            position: 0,
-            stack: Vec::new(),
-            marks: Vec::new(),
-            memo: Vec::new(),
-            arena: Vec::new(),
-        };
+        let mut machine = Machine::new(bytes);
         let value = machine.run()?;
         Ok(Self {
             value,
+            length: machine.position(),
             arena: machine.arena,
-            length: machine.position,
         })
     }
 
@@ -175,344 +129,6 @@ impl Pickle {
         } else {
             None
         }
-    }
-}
-
-struct Machine<'a> {
-    bytes: &'a [u8],
-    position: usize,
-    stack: Vec<Value>,
-    /// Heights of the stack where a MARK was set.
-    marks: Vec<usize>,
-    memo: Vec<Option<Value>>,
-    arena: Vec<Object>,
-}
-
-type Outcome<T> = Result<T, PickleError>;
-
-impl Machine<'_> {
-    fn run(&mut self) -> Outcome<Value> {
-        loop {
-            let at = self.position;
-            let opcode = self.byte()?;
-            match opcode {
-                b'.' => return self.pop(),
-                _ => self.step(opcode, at)?,
-            }
-        }
-    }
-
-    fn step(&mut self, opcode: u8, at: usize) -> Outcome<()> {
-        match opcode {
-            // PROTO: 2 is what torch.save asks for; later ones have opcodes that are not here.
-            0x80 => match self.byte()? {
-                2 => {}
-                version => return Err(PickleError::at(at, format_args!("protocol {version}, expected 2"))),
-            },
-            b'(' => self.marks.push(self.stack.len()),
-            b'}' => self.push_object(Object::Dict(Vec::new())),
-            b']' => self.push_object(Object::List(Vec::new())),
-            b')' => self.push_object(Object::Tuple(Vec::new())),
-            b't' => {
-                let items = self.pop_to_mark()?;
-                self.push_object(Object::Tuple(items));
-            }
-            // TUPLE1 to TUPLE3
-            0x85..=0x87 => {
-                let n = usize::from(opcode - 0x84);
-                let items = self.pop_many(n)?;
-                self.push_object(Object::Tuple(items));
-            }
-            b'N' => self.stack.push(Value::None),
-            0x88 => self.stack.push(Value::Bool(true)),
-            0x89 => self.stack.push(Value::Bool(false)),
-            b'K' => {
-                let n = self.byte()?;
-                self.stack.push(Value::Int(n.into()));
-            }
-            b'M' => {
-                let n = u16::from_le_bytes(self.array()?);
-                self.stack.push(Value::Int(n.into()));
-            }
-            b'J' => {
-                let n = i32::from_le_bytes(self.array()?);
-                self.stack.push(Value::Int(n.into()));
-            }
-            0x8a => self.long(at)?,
-            b'X' => {
-                let length = self.length()?;
-                let text = self.text(length, at)?;
-                self.stack.push(Value::Text(text.into()));
-            }
-            b'q' => {
-                let slot = self.byte()?.into();
-                self.put(slot, at)?;
-            }
-            b'r' => {
-                let slot = self.length()?;
-                self.put(slot, at)?;
-            }
-            b'h' => {
-                let slot = self.byte()?.into();
-                self.get(slot, at)?;
-            }
-            b'j' => {
-                let slot = self.length()?;
-                self.get(slot, at)?;
-            }
-            b's' => {
-                let entry = self.pop_many(2)?;
-                self.extend_dict(entry, at)?;
-            }
-            b'u' => {
-                let entries = self.pop_to_mark()?;
-                self.extend_dict(entries, at)?;
-            }
-            b'a' => {
-                let item = self.pop()?;
-                self.extend_list(vec![item], at)?;
-            }
-            b'e' => {
-                let items = self.pop_to_mark()?;
-                self.extend_list(items, at)?;
-            }
-            b'c' => self.global(at)?,
-            b'R' => self.reduce(at)?,
-            b'Q' => self.persistent_id(at)?,
-            // BUILD sets attributes: of an OrderedDict, its `_metadata` (module versions), which loading does not need.
-            b'b' => drop(self.pop()?),
-            other => {
-                return Err(PickleError::at(
-                    at,
-                    format_args!("opcode {other:#04x}, which weights are not written with"),
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn global(&mut self, at: usize) -> Outcome<()> {
-        let (module, name) = (self.line(at)?, self.line(at)?);
-        match Global::named(&module, &name) {
-            Some(global) => self.stack.push(Value::Global(GlobalRef(global))),
-            None => return Err(PickleError::Foreign { module, name }),
-        }
-        Ok(())
-    }
-
-    fn reduce(&mut self, at: usize) -> Outcome<()> {
-        let arguments = self.pop()?;
-        let called = self.pop()?;
-        let arguments = self
-            .tuple(&arguments)
-            .ok_or_else(|| PickleError::at(at, "arguments are not a tuple"))?;
-        let object = match called {
-            // torch.save writes an empty one and sets the items after.
-            Value::Global(GlobalRef(Global::OrderedDict)) if arguments.is_empty() => Object::Dict(Vec::new()),
-            Value::Global(GlobalRef(Global::RebuildTensor)) => {
-                let tensor = self.rebuild_tensor(arguments);
-                Object::Tensor(tensor.ok_or_else(|| PickleError::at(at, "arguments do not describe a tensor"))?)
-            }
-            other => return Err(PickleError::at(at, format_args!("a call of {other:?}"))),
-        };
-        self.push_object(object);
-        Ok(())
-    }
-
-    /// `_rebuild_tensor_v2(storage, storage_offset, size, stride, requires_grad, backward_hooks[, metadata])`.
-    fn rebuild_tensor(&self, arguments: &[Value]) -> Option<TensorRef> {
-        let [Value::Object(storage), Value::Int(offset), shape, strides, ..] = arguments else {
-            return None;
-        };
-        let Object::Storage(storage) = self.arena.get(*storage)? else {
-            return None;
-        };
-        Some(TensorRef {
-            storage: storage.clone(),
-            offset: i64::try_from(*offset).ok()?,
-            shape: self.ints(shape)?,
-            strides: self.ints(strides)?,
-        })
-    }
-
-    /// `("storage", storage class, key, location, element count[, view metadata])`; the last one in legacy files, None there.
-    fn persistent_id(&mut self, at: usize) -> Outcome<()> {
-        let id = self.pop()?;
-        let storage = match self.tuple(&id) {
-            Some(
-                [
-                    Value::Text(tag),
-                    Value::Global(GlobalRef(Global::Storage(kind))),
-                    Value::Text(key),
-                    Value::Text(_),
-                    Value::Int(n),
-                ]
-                | [
-                    Value::Text(tag),
-                    Value::Global(GlobalRef(Global::Storage(kind))),
-                    Value::Text(key),
-                    Value::Text(_),
-                    Value::Int(n),
-                    Value::None,
-                ],
-            ) if &**tag == "storage" => i64::try_from(*n).ok().map(|elements| Storage {
-                key: key.to_string(),
-                kind: *kind,
-                elements,
-            }),
-            _ => None,
-        };
-        let storage = storage.ok_or_else(|| PickleError::at(at, "a persistent id that names no storage of its own"))?;
-        self.push_object(Object::Storage(storage));
-        Ok(())
-    }
-
-    fn ints(&self, value: &Value) -> Option<Vec<i64>> {
-        let items = self.tuple(value)?.iter();
-        items
-            .map(|item| {
-                if let Value::Int(n) = item {
-                    i64::try_from(*n).ok()
-                } else {
-                    None
-                }
-            })
-            .collect()
-    }
-
-    fn tuple(&self, value: &Value) -> Option<&[Value]> {
-        let Value::Object(at) = value else { return None };
-        if let Object::Tuple(items) = self.arena.get(*at)? {
-            Some(items)
-        } else {
-            None
-        }
-    }
-
-    fn extend_dict(&mut self, entries: Vec<Value>, at: usize) -> Outcome<()> {
-        let Some(Value::Object(dict)) = self.stack.last() else {
-            return Err(PickleError::at(at, "no dict to set items of"));
-        };
-        let Object::Dict(onto) = &mut self.arena[*dict] else {
-            return Err(PickleError::at(at, "no dict to set items of"));
-        };
-        if entries.len() % 2 != 0 {
-            return Err(PickleError::at(at, "a key without a value"));
-        }
-        let mut entries = entries.into_iter();
-        while let (Some(key), Some(value)) = (entries.next(), entries.next()) {
-            onto.push((key, value));
-        }
-        Ok(())
-    }
-
-    fn extend_list(&mut self, items: Vec<Value>, at: usize) -> Outcome<()> {
-        let Some(Value::Object(list)) = self.stack.last() else {
-            return Err(PickleError::at(at, "no list to append to"));
-        };
-        let Object::List(onto) = &mut self.arena[*list] else {
-            return Err(PickleError::at(at, "no list to append to"));
-        };
-        onto.extend(items);
-        Ok(())
-    }
-
-    /// LONG1: little-endian two's complement of up to 255 bytes; legacy files begin with one of 10.
-    fn long(&mut self, at: usize) -> Outcome<()> {
-        let length = self.byte()?.into();
-        let bytes = self.take(length)?;
-        if bytes.len() > 16 {
-            return Err(PickleError::at(at, format_args!("an integer of {length} bytes")));
-        }
-        let sign = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
-        let mut wide = [if sign { 0xff } else { 0 }; 16];
-        wide[..bytes.len()].copy_from_slice(bytes);
-        self.stack.push(Value::Int(i128::from_le_bytes(wide)));
-        Ok(())
-    }
-
-    fn put(&mut self, slot: usize, at: usize) -> Outcome<()> {
-        // Slots are given out one by one; a far one would only reserve memory.
-        if slot > self.bytes.len() {
-            return Err(PickleError::at(at, format_args!("memo slot {slot}")));
-        }
-        let top = self.stack.last().cloned();
-        if self.memo.len() <= slot {
-            self.memo.resize(slot + 1, None);
-        }
-        self.memo[slot] = top;
-        Ok(())
-    }
-
-    fn get(&mut self, slot: usize, at: usize) -> Outcome<()> {
-        let value = self.memo.get(slot).cloned().flatten();
-        self.stack
-            .push(value.ok_or_else(|| PickleError::at(at, format_args!("memo slot {slot} is empty")))?);
-        Ok(())
-    }
-
-    fn push_object(&mut self, object: Object) {
-        self.arena.push(object);
-        self.stack.push(Value::Object(self.arena.len() - 1));
-    }
-
-    fn pop(&mut self) -> Outcome<Value> {
-        let floor = self.marks.last().copied().unwrap_or(0);
-        let value = if self.stack.len() > floor {
-            self.stack.pop()
-        } else {
-            None
-        };
-        value.ok_or_else(|| PickleError::at(self.position, "nothing on the stack"))
-    }
-
-    fn pop_many(&mut self, n: usize) -> Outcome<Vec<Value>> {
-        let mut items = (0..n).map(|_| self.pop()).collect::<Outcome<Vec<_>>>()?;
-        items.reverse();
-        Ok(items)
-    }
-
-    fn pop_to_mark(&mut self) -> Outcome<Vec<Value>> {
-        let mark = self
-            .marks
-            .pop()
-            .ok_or_else(|| PickleError::at(self.position, "no mark on the stack"))?;
-        Ok(self.stack.split_off(mark))
-    }
-
-    fn byte(&mut self) -> Outcome<u8> {
-        Ok(self.take(1)?[0])
-    }
-
-    fn array<const N: usize>(&mut self) -> Outcome<[u8; N]> {
-        let mut array = [0; N];
-        array.copy_from_slice(self.take(N)?);
-        Ok(array)
-    }
-
-    fn length(&mut self) -> Outcome<usize> {
-        self.array().map(|bytes| u32::from_le_bytes(bytes) as usize)
-    }
-
-    fn take(&mut self, n: usize) -> Outcome<&[u8]> {
-        let end = self.position.checked_add(n).filter(|end| *end <= self.bytes.len());
-        let end = end.ok_or_else(|| PickleError::at(self.position, "the file ends inside it"))?;
-        let bytes = &self.bytes[self.position..end];
-        self.position = end;
-        Ok(bytes)
-    }
-
-    fn text(&mut self, length: usize, at: usize) -> Outcome<String> {
-        let bytes = self.take(length)?.to_vec();
-        String::from_utf8(bytes).map_err(|_| PickleError::at(at, "a string that is not UTF-8"))
-    }
-
-    /// Up to a newline, as GLOBAL writes its two names.
-    fn line(&mut self, at: usize) -> Outcome<String> {
-        let end = self.bytes[self.position..].iter().position(|&byte| byte == b'\n');
-        let text = self.text(end.ok_or_else(|| PickleError::at(at, "a name without an end"))?, at)?;
-        self.position += 1;
-        Ok(text)
     }
 }
 

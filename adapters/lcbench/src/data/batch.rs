@@ -174,7 +174,11 @@ mod tests {
     };
 
     fn examples(n: usize) -> Vec<Example> {
-        Dataset::builtin(&Builtin { train: n, ..Builtin::default() }).train
+        Dataset::builtin(&Builtin {
+            train: n,
+            ..Builtin::default()
+        })
+        .train
     }
 
     fn encoded(examples: &[Example]) -> Encoded {
@@ -198,7 +202,10 @@ mod tests {
         assert_eq!(rows(1), rows(1));
         assert_ne!(rows(0), rows(1));
         let in_file_order = Batcher::new(&encoded, frame, 64, 8, 5, Order::File);
-        assert_eq!(in_file_order.epoch(9).flat_map(|batch| batch.rows).collect::<Vec<_>>(), (0..23).collect::<Vec<_>>());
+        assert_eq!(
+            in_file_order.epoch(9).flat_map(|batch| batch.rows).collect::<Vec<_>>(),
+            (0..23).collect::<Vec<_>>()
+        );
     }
 
     #[test]
@@ -224,7 +231,11 @@ mod tests {
         let rows = [row("ab", Some("c")), row("abcdefgh", Some("vwxyz")), row("", None)];
         for (family, first, second) in [
             (Family::Led, [0, 101, 102, 2, 1, 1], [0, 101, 102, 103, 104, 2]),
-            (Family::BigBirdPegasus, [101, 102, 1, 0, 0, 0], [101, 102, 103, 104, 105, 1]),
+            (
+                Family::BigBirdPegasus,
+                [101, 102, 1, 0, 0, 0],
+                [101, 102, 103, 104, 105, 1],
+            ),
         ] {
             let frame = Tokenizer::bytes(family).frame();
             let encoded = encoded(&rows);

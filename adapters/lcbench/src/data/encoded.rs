@@ -44,12 +44,19 @@ impl Encoded {
             Ok(ids)
         };
         let encode = |example: &Example| {
-            let target = example.output.as_deref().map(|output| ids(output, max_target)).transpose()?;
+            let target = example
+                .output
+                .as_deref()
+                .map(|output| ids(output, max_target))
+                .transpose()?;
             Ok((ids(&example.input, max_source)?, target))
         };
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
         let rows = in_parallel(examples, threads, encode)?;
-        Ok(Self { rows: rows.len(), words: Words::Memory(layout::build(&rows, [0; 8])) })
+        Ok(Self {
+            rows: rows.len(),
+            words: Words::Memory(layout::build(&rows, [0; 8])),
+        })
     }
 
     /// As [`Encoded::encode`], from `folder` where an earlier run left the ids, and left there for the next one.
@@ -105,8 +112,14 @@ fn in_parallel<T: Sync, R: Send, E: Send>(
 ) -> Result<Vec<R>, E> {
     let share = items.len().div_ceil(threads).max(1);
     let done: Vec<Result<Vec<R>, E>> = thread::scope(|scope| {
-        let parts: Vec<_> = items.chunks(share).map(|part| scope.spawn(|| part.iter().map(&f).collect())).collect();
-        parts.into_iter().map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        let parts: Vec<_> = items
+            .chunks(share)
+            .map(|part| scope.spawn(|| part.iter().map(&f).collect()))
+            .collect();
+        parts
+            .into_iter()
+            .map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
     });
     let mut all = Vec::with_capacity(items.len());
     for part in done {
@@ -122,7 +135,10 @@ mod tests {
 
     #[test]
     fn rows_come_back_cut_and_in_order() {
-        let mut set = Dataset::builtin(&Builtin { train: 50, ..Builtin::default() });
+        let mut set = Dataset::builtin(&Builtin {
+            train: 50,
+            ..Builtin::default()
+        });
         set.train[7].output = None;
         set.train[8].output = Some(String::new());
         let tokenizer = Tokenizer::bytes(Family::Led);
@@ -131,7 +147,11 @@ mod tests {
         for (row, example) in set.train.iter().enumerate() {
             assert_eq!(encoded.source(row), &tokenizer.ids(&example.input).unwrap()[..300]);
             let target = example.output.as_ref().map(|output| tokenizer.ids(output).unwrap());
-            assert_eq!(encoded.target(row), target.as_ref().map(|ids| &ids[..ids.len().min(2)]), "{row}");
+            assert_eq!(
+                encoded.target(row),
+                target.as_ref().map(|ids| &ids[..ids.len().min(2)]),
+                "{row}"
+            );
         }
         assert_eq!((encoded.target(7), encoded.target(8)), (None, Some(&[][..])));
     }

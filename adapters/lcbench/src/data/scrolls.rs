@@ -13,17 +13,25 @@ use std::{
 };
 
 use super::{DataError, Dataset, Example, Split};
-use source::Source;
+use source::{Opened, Source};
 
 pub(super) fn load(path: &Path) -> Result<Dataset, DataError> {
     let mut source = Source::locate(path)?;
     let mut read = |split: Split| match source.open(split)? {
-        Some((reader, shown)) => lines::read(reader, &shown, split),
+        Some(Opened { reader, shown }) => lines::read(reader, &shown, split),
         None if split == Split::Test => Ok(Vec::new()),
-        None => Err(DataError::MissingSplit { path: path.to_owned(), file: file_name(split) }),
+        None => Err(DataError::MissingSplit {
+            path: path.to_owned(),
+            file: file_name(split),
+        }),
     };
     let (train, validation, test) = (read(Split::Train)?, read(Split::Validation)?, read(Split::Test)?);
-    Ok(Dataset { name: source.name().to_owned(), train, validation, test })
+    Ok(Dataset {
+        name: source.name().to_owned(),
+        train,
+        validation,
+        test,
+    })
 }
 
 pub(super) fn save(dataset: &Dataset, dir: &Path) -> io::Result<()> {

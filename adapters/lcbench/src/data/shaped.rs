@@ -39,7 +39,12 @@ impl Shape {
     }
 
     fn statistics(self) -> Statistics {
-        let of = |rows, input_words, output_words, asks| Statistics { rows, input_words, output_words, asks };
+        let of = |rows, input_words, output_words, asks| Statistics {
+            rows,
+            input_words,
+            output_words,
+            asks,
+        };
         match self {
             Self::GovReport => of([17_457, 972, 973], 7_886, 493, false),
             Self::SummScreenFd => of([3_673, 338, 337], 5_598, 100, false),
@@ -55,7 +60,9 @@ pub(super) fn generate(shape: Shape, share: f64, seed: u64) -> Dataset {
     let words = Words::new();
     let split = |split: Split, rows: usize| {
         let rows = ((rows as f64 * share.clamp(0.0, 1.0)).round() as usize).max(1);
-        (0..rows).map(|row| example(&statistics, &words, split, row, seed)).collect()
+        (0..rows)
+            .map(|row| example(&statistics, &words, split, row, seed))
+            .collect()
     };
     let [train, validation, test] = statistics.rows;
     Dataset {
@@ -87,7 +94,12 @@ fn example(statistics: &Statistics, words: &Words, split: Split, row: usize, see
     words.append_sentence(&mut rng, n, &mut output);
     let id = format!("{}-{row}", split.name());
     let output = (split != Split::Test).then_some(output);
-    Example { pid: format!("{id}-0"), id, input, output }
+    Example {
+        pid: format!("{id}-0"),
+        id,
+        input,
+        output,
+    }
 }
 
 /// Mean `mean`, from 0.4 to 2.8 of it: a product of two uniform numbers (mean 1/4) leans to the short side, its tail is long.
@@ -105,7 +117,9 @@ const OCTAVES: usize = 13;
 
 impl Words {
     fn new() -> Self {
-        const ONSETS: [&str; 16] = ["t", "n", "s", "r", "l", "d", "c", "m", "p", "b", "f", "g", "h", "v", "st", "tr"];
+        const ONSETS: [&str; 16] = [
+            "t", "n", "s", "r", "l", "d", "c", "m", "p", "b", "f", "g", "h", "v", "st", "tr",
+        ];
         const NUCLEI: [&str; 8] = ["e", "a", "i", "o", "u", "ea", "io", "er"];
         let word = |rank: usize| {
             let (mut rest, mut word) = (rank, String::new());
@@ -139,7 +153,10 @@ impl Words {
         }
         let start = onto.len();
         self.append(rng, n, onto);
-        onto[start..].get_mut(..1).map(str::make_ascii_uppercase).unwrap_or_default();
+        onto[start..]
+            .get_mut(..1)
+            .map(str::make_ascii_uppercase)
+            .unwrap_or_default();
         onto.push('.');
     }
 }
@@ -159,8 +176,14 @@ mod tests {
             let input = mean(&|row| row.input.split_whitespace().count());
             let output = mean(&|row| row.output.as_ref().unwrap().split_whitespace().count());
             // The spread is 0.53 of the mean, so the mean of 400 lies within 4 standard errors (0.106) of it.
-            assert!((input / statistics.input_words as f64 - 1.0).abs() < 0.11, "{shape:?}: {input}");
-            assert!((output / statistics.output_words as f64 - 1.0).abs() < 0.16, "{shape:?}: {output}");
+            assert!(
+                (input / statistics.input_words as f64 - 1.0).abs() < 0.11,
+                "{shape:?}: {input}"
+            );
+            assert!(
+                (output / statistics.output_words as f64 - 1.0).abs() < 0.16,
+                "{shape:?}: {output}"
+            );
             assert_eq!(set.train.iter().all(|row| row.input.contains("\n\n")), statistics.asks);
             assert!(set.test.iter().all(|row| row.output.is_none()));
         }
@@ -169,14 +192,20 @@ mod tests {
     #[test]
     fn whole_sets_have_the_published_number_of_rows() {
         let set = generate(Shape::Qasper, 1.0, 1);
-        assert_eq!((set.train.len(), set.validation.len(), set.test.len()), (2_567, 1_726, 1_399));
+        assert_eq!(
+            (set.train.len(), set.validation.len(), set.test.len()),
+            (2_567, 1_726, 1_399)
+        );
         assert_eq!(generate(Shape::QmSum, 0.0, 1).train.len(), 1);
     }
 
     #[test]
     fn words_differ_and_a_seed_repeats() {
         let words = Words::new().0;
-        assert_eq!(words.iter().collect::<std::collections::HashSet<_>>().len(), words.len());
+        assert_eq!(
+            words.iter().collect::<std::collections::HashSet<_>>().len(),
+            words.len()
+        );
         assert_eq!(words.len(), (1 << OCTAVES) - 1);
         let set = |seed| generate(Shape::QmSum, 0.01, seed);
         assert_eq!(set(3), set(3));

@@ -28,6 +28,9 @@ mod tests {
 
     #[test]
     fn spaces_before_punctuation_go() {
-        assert_eq!(clean_up("I 'm sure , he is n't ' here ' ."), "I'm sure, he isn't'here '.");
+        assert_eq!(
+            clean_up("I 'm sure , he is n't ' here ' ."),
+            "I'm sure, he isn't'here '."
+        );
     }
 }

@@ -49,11 +49,18 @@ impl Hub {
     }
 
     fn new(parts: Parts, family: Family) -> Result<Self, TokenizerError> {
-        let Parts { mut tokenizer, path, fingerprint } = parts;
+        let Parts {
+            mut tokenizer,
+            path,
+            fingerprint,
+        } = parts;
         // Cutting and padding are ours: settings saved with the file must not do them a first time.
         tokenizer
             .with_truncation(None)
-            .map_err(|error| TokenizerError::Malformed { path: path.clone(), problem: error.to_string() })?;
+            .map_err(|error| TokenizerError::Malformed {
+                path: path.clone(),
+                problem: error.to_string(),
+            })?;
         tokenizer.with_padding(None);
         let special = Special::of(family);
         for (token, expected) in [("<pad>", special.pad), ("<s>", special.bos), ("</s>", special.eos)] {
@@ -64,21 +71,40 @@ impl Hub {
             };
             return Err(TokenizerError::WrongSpecial { path, token, problem });
         }
-        let skipped = SPECIAL_TOKENS.iter().filter_map(|token| tokenizer.token_to_id(token)).collect();
-        let vocab_size = tokenizer.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1);
-        Ok(Self { tokenizer, special, skipped, vocab_size, fingerprint })
+        let skipped = SPECIAL_TOKENS
+            .iter()
+            .filter_map(|token| tokenizer.token_to_id(token))
+            .collect();
+        let vocab_size = tokenizer
+            .get_vocab(true)
+            .values()
+            .max()
+            .map_or(0, |&id| id as usize + 1);
+        Ok(Self {
+            tokenizer,
+            special,
+            skipped,
+            vocab_size,
+            fingerprint,
+        })
     }
 
     pub(super) fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
         let encoding = self.tokenizer.encode_fast(text, false);
-        let failed = |error: tokenizers::Error| TokenizerError::Encode { bytes: text.len(), problem: error.to_string() };
+        let failed = |error: tokenizers::Error| TokenizerError::Encode {
+            bytes: text.len(),
+            problem: error.to_string(),
+        };
         Ok(encoding.map_err(failed)?.get_ids().to_vec())
     }
 
     pub(super) fn decode(&self, ids: &[u32]) -> Result<String, TokenizerError> {
         let ids: Vec<u32> = ids.iter().copied().filter(|id| !self.skipped.contains(id)).collect();
         let text = self.tokenizer.decode(&ids, true);
-        text.map_err(|error| TokenizerError::Decode { ids: ids.len(), problem: error.to_string() })
+        text.map_err(|error| TokenizerError::Decode {
+            ids: ids.len(),
+            problem: error.to_string(),
+        })
     }
 
     pub(super) fn special(&self) -> Special {
@@ -100,7 +126,11 @@ const SPECIAL_TOKENS: [&str; 5] = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"];
 fn json(path: &Path) -> Result<Parts, TokenizerError> {
     let bytes = read(path)?;
     let tokenizer = tokenizers::Tokenizer::from_bytes(&bytes).map_err(|error| malformed(path, error))?;
-    Ok(Parts { tokenizer, path: path.to_owned(), fingerprint: fingerprint([&bytes[..]]) })
+    Ok(Parts {
+        tokenizer,
+        path: path.to_owned(),
+        fingerprint: fingerprint([&bytes[..]]),
+    })
 }
 
 /// A token that is found in text before anything else looks at it, as transformers' fast tokenizers add them.
@@ -109,11 +139,17 @@ fn special(token: &str) -> AddedToken {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TokenizerError> {
-    fs::read(path).map_err(|source| TokenizerError::Unreadable { path: path.to_owned(), source })
+    fs::read(path).map_err(|source| TokenizerError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn malformed(path: &Path, problem: impl ToString) -> TokenizerError {
-    TokenizerError::Malformed { path: path.to_owned(), problem: problem.to_string() }
+    TokenizerError::Malformed {
+        path: path.to_owned(),
+        problem: problem.to_string(),
+    }
 }
 
 /// Of files, in order; the version changes when the way of building a pipeline from them does.

@@ -20,20 +20,32 @@ pub fn train_bpe<'a>(
     size: usize,
     dir: &Path,
 ) -> Result<(), TokenizerError> {
-    let failed = |problem: String| TokenizerError::Training { dir: dir.to_owned(), problem };
+    let failed = |problem: String| TokenizerError::Training {
+        dir: dir.to_owned(),
+        problem,
+    };
     let mut trainer: TrainerWrapper = BpeTrainer::builder()
         .vocab_size(size)
         .min_frequency(2)
         .show_progress(false)
         .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
-        .special_tokens(["<s>", "<pad>", "</s>", "<unk>", "<mask>"].map(|token| AddedToken::from(token, true)).to_vec())
+        .special_tokens(
+            ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+                .map(|token| AddedToken::from(token, true))
+                .to_vec(),
+        )
         .build()
         .into();
     let mut tokenizer = tokenizers::Tokenizer::new(BPE::default());
     tokenizer.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
-    tokenizer.train(&mut trainer, texts).map_err(|error| failed(error.to_string()))?;
+    tokenizer
+        .train(&mut trainer, texts)
+        .map_err(|error| failed(error.to_string()))?;
     fs::create_dir_all(dir).map_err(|error| failed(error.to_string()))?;
-    tokenizer.get_model().save(dir, None).map_err(|error| failed(error.to_string()))?;
+    tokenizer
+        .get_model()
+        .save(dir, None)
+        .map_err(|error| failed(error.to_string()))?;
     Ok(())
 }
 
@@ -44,7 +56,11 @@ mod tests {
 
     #[test]
     fn a_trained_vocabulary_loads_repeats_and_shortens_text() {
-        let texts = ["the house by the shore", "the road by the house", "naïve \u{1f9ea} houses\n\n"];
+        let texts = [
+            "the house by the shore",
+            "the road by the house",
+            "naïve \u{1f9ea} houses\n\n",
+        ];
         let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         train_bpe(texts.into_iter(), 300, a.path()).unwrap();
         train_bpe(texts.into_iter(), 300, b.path()).unwrap();

@@ -69,13 +69,18 @@ fn open(path: &Path, key: [u32; 8]) -> Option<Encoded> {
     // this one by SIGBUS, as with every mapping.
     let map = unsafe { Mmap::map(&file) }.ok()?;
     let rows = layout::check(layout::words_of(&map), key)?;
-    Some(Encoded { words: Words::File(map), rows })
+    Some(Encoded {
+        words: Words::File(map),
+        rows,
+    })
 }
 
 fn write(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let part = path.with_extension(format!("part-{}", process::id()));
-    let written = File::create(&part).and_then(|mut file| file.write_all(bytes)).and_then(|()| fs::rename(&part, path));
+    let written = File::create(&part)
+        .and_then(|mut file| file.write_all(bytes))
+        .and_then(|()| fs::rename(&part, path));
     if written.is_err() {
         // Nothing more can be done about a file that could not even be removed.
         let _ = fs::remove_file(&part);
@@ -94,7 +99,16 @@ fn key(dataset: &Dataset, split: Split, tokenizer: &Tokenizer, lengths: [usize; 
 
 /// A data set's name as part of a file's.
 fn plain(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' }).take(40).collect()
+    name.chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') {
+                c
+            } else {
+                '_'
+            }
+        })
+        .take(40)
+        .collect()
 }
 
 #[cfg(test)]
@@ -103,7 +117,11 @@ mod tests {
     use crate::{data::Builtin, tokenizer::Family};
 
     fn task(seed: u64) -> Dataset {
-        Dataset::builtin(&Builtin { train: 20, seed, ..Builtin::default() })
+        Dataset::builtin(&Builtin {
+            train: 20,
+            seed,
+            ..Builtin::default()
+        })
     }
 
     fn cached(folder: &Path, set: &Dataset, family: Family, max: usize) -> (Encoded, CacheUse) {
@@ -120,7 +138,9 @@ mod tests {
         let (found, how) = cached(&folder, &set, Family::Led, 4096);
         assert!(matches!(&how, CacheUse::Found(at) if *at == path), "{how:?}");
         assert!(matches!(found.words, Words::File(_)));
-        assert!(found == made && found == Encoded::encode(&set.train, &Tokenizer::bytes(Family::Led), 4096, 128).unwrap());
+        assert!(
+            found == made && found == Encoded::encode(&set.train, &Tokenizer::bytes(Family::Led), 4096, 128).unwrap()
+        );
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "no unfinished file is left");
     }
 

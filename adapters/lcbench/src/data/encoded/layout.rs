@@ -19,7 +19,10 @@ const FIRST: usize = 11;
 type Row = (Vec<u32>, Option<Vec<u32>>);
 
 pub(super) fn build(rows: &[Row], key: [u32; 8]) -> Vec<u32> {
-    let ids: usize = rows.iter().map(|(source, target)| source.len() + target.as_ref().map_or(0, Vec::len)).sum();
+    let ids: usize = rows
+        .iter()
+        .map(|(source, target)| source.len() + target.as_ref().map_or(0, Vec::len))
+        .sum();
     // 2^32 ids are 1 million rows of the longest source: sixty times the largest set.
     assert!(u32::try_from(ids).is_ok(), "more than 4 billion ids in one split");
     let mut words = Vec::with_capacity(FIRST + 2 + 3 * rows.len() + ids);
@@ -35,7 +38,10 @@ pub(super) fn build(rows: &[Row], key: [u32; 8]) -> Vec<u32> {
         }
     };
     ends(&mut rows.iter().map(|(source, _)| source.len()), &mut words);
-    ends(&mut rows.iter().map(|(_, target)| target.as_ref().map_or(0, Vec::len)), &mut words);
+    ends(
+        &mut rows.iter().map(|(_, target)| target.as_ref().map_or(0, Vec::len)),
+        &mut words,
+    );
     words.extend(rows.iter().map(|(_, target)| u32::from(target.is_some())));
     words.extend(rows.iter().flat_map(|(source, _)| source));
     words.extend(rows.iter().flat_map(|(_, target)| target).flatten());
@@ -95,10 +101,16 @@ mod tests {
     #[test]
     fn a_damaged_array_is_not_taken() {
         let key = [7; 8];
-        let words = build(&[(vec![1, 2, 3], Some(vec![4])), (vec![], None), (vec![5], Some(vec![]))], key);
+        let words = build(
+            &[(vec![1, 2, 3], Some(vec![4])), (vec![], None), (vec![5], Some(vec![]))],
+            key,
+        );
         assert_eq!(check(&words, key), Some(3));
         assert_eq!((source(&words, 3, 0), source(&words, 3, 2)), (&[1, 2, 3][..], &[5][..]));
-        assert_eq!((target(&words, 3, 0), target(&words, 3, 1), target(&words, 3, 2)), (Some(&[4][..]), None, Some(&[][..])));
+        assert_eq!(
+            (target(&words, 3, 0), target(&words, 3, 1), target(&words, 3, 2)),
+            (Some(&[4][..]), None, Some(&[][..]))
+        );
         assert_eq!(check(&words, [8; 8]), None);
         for end in 0..words.len() {
             assert_eq!(check(&words[..end], key), None, "{end}");

@@ -12,13 +12,30 @@ use zip::{ZipArchive, result::ZipError};
 use super::{super::DataError, Split, file_name};
 
 pub(super) enum Source {
-    Folder { name: String, dir: PathBuf },
-    Archive { name: String, path: PathBuf, zip: Box<ZipArchive<BufReader<File>>>, prefix: String },
+    Folder {
+        name: String,
+        dir: PathBuf,
+    },
+    Archive {
+        name: String,
+        path: PathBuf,
+        zip: Box<ZipArchive<BufReader<File>>>,
+        prefix: String,
+    },
+}
+
+/// An open file and what messages call it.
+pub(super) struct Opened<'a> {
+    pub(super) reader: Box<dyn BufRead + 'a>,
+    pub(super) shown: PathBuf,
 }
 
 impl Source {
     pub(super) fn locate(path: &Path) -> Result<Self, DataError> {
-        let unreadable = |source| DataError::Unreadable { path: path.to_owned(), source };
+        let unreadable = |source| DataError::Unreadable {
+            path: path.to_owned(),
+            source,
+        };
         // So that `--data .` and a trailing `..` give the set a name.
         let path = path.canonicalize().map_err(unreadable)?;
         if path.is_dir() { folder(path) } else { archive(path) }
@@ -30,13 +47,16 @@ impl Source {
         }
     }
 
-    /// The file of a split and what to call it, `None` where there is none.
-    pub(super) fn open(&mut self, split: Split) -> Result<Option<(Box<dyn BufRead + '_>, PathBuf)>, DataError> {
+    /// `None` where the split has no file.
+    pub(super) fn open(&mut self, split: Split) -> Result<Option<Opened<'_>>, DataError> {
         match self {
             Self::Folder { dir, .. } => {
                 let path = dir.join(file_name(split));
                 match File::open(&path) {
-                    Ok(file) => Ok(Some((Box::new(BufReader::new(file)), path))),
+                    Ok(file) => Ok(Some(Opened {
+                        reader: Box::new(BufReader::new(file)),
+                        shown: path,
+                    })),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
                     Err(source) => Err(DataError::Unreadable { path, source }),
                 }
@@ -45,9 +65,15 @@ impl Source {
                 let member = format!("{prefix}{}", file_name(split));
                 let shown = path.join(&member);
                 match zip.by_name(&member) {
-                    Ok(file) => Ok(Some((Box::new(BufReader::new(file)), shown))),
+                    Ok(file) => Ok(Some(Opened {
+                        reader: Box::new(BufReader::new(file)),
+                        shown,
+                    })),
                     Err(ZipError::FileNotFound) => Ok(None),
-                    Err(error) => Err(DataError::Unreadable { path: shown, source: io::Error::other(error) }),
+                    Err(error) => Err(DataError::Unreadable {
+                        path: shown,
+                        source: io::Error::other(error),
+                    }),
                 }
             }
         }
@@ -55,7 +81,10 @@ impl Source {
 }
 
 fn folder(path: PathBuf) -> Result<Source, DataError> {
-    let unreadable = |source| DataError::Unreadable { path: path.clone(), source };
+    let unreadable = |source| DataError::Unreadable {
+        path: path.clone(),
+        source,
+    };
     let mut found = BTreeMap::new();
     if path.join("train.jsonl").is_file() {
         found.insert(name_of(&path), path.clone());
@@ -72,34 +101,58 @@ fn folder(path: PathBuf) -> Result<Source, DataError> {
 }
 
 fn archive(path: PathBuf) -> Result<Source, DataError> {
-    let unreadable = |source| DataError::Unreadable { path: path.clone(), source };
+    let unreadable = |source| DataError::Unreadable {
+        path: path.clone(),
+        source,
+    };
     let file = File::open(&path).map_err(unreadable)?;
     let zip = ZipArchive::new(BufReader::new(file)).map_err(|error| unreadable(io::Error::other(error)))?;
     let mut found = BTreeMap::new();
     for member in zip.file_names() {
         let member = member.map_err(|error| unreadable(io::Error::other(error)))?;
         // macOS packs a shadow of every file.
-        let Some(prefix) = member.strip_suffix("train.jsonl").filter(|prefix| !prefix.starts_with("__MACOSX/")) else { continue };
+        let Some(prefix) = member
+            .strip_suffix("train.jsonl")
+            .filter(|prefix| !prefix.starts_with("__MACOSX/"))
+        else {
+            continue;
+        };
         if prefix.is_empty() || prefix.ends_with('/') {
-            let name = if prefix.is_empty() { name_of(&path) } else { prefix.trim_end_matches('/').to_owned() };
+            let name = if prefix.is_empty() {
+                name_of(&path)
+            } else {
+                prefix.trim_end_matches('/').to_owned()
+            };
             found.insert(name, prefix.to_owned());
         }
     }
     let (name, prefix) = only(path.clone(), found)?;
     // One set one or more folders down keeps its own folder's name.
     let name = name.rsplit('/').next().unwrap_or(&name).to_owned();
-    Ok(Source::Archive { name, path, zip: Box::new(zip), prefix })
+    Ok(Source::Archive {
+        name,
+        path,
+        zip: Box::new(zip),
+        prefix,
+    })
 }
 
 fn only<T>(path: PathBuf, found: BTreeMap<String, T>) -> Result<(String, T), DataError> {
     if found.len() > 1 {
-        return Err(DataError::Ambiguous { path, found: found.into_keys().collect() });
+        return Err(DataError::Ambiguous {
+            path,
+            found: found.into_keys().collect(),
+        });
     }
-    found.into_iter().next().ok_or(DataError::MissingSplit { path, file: "train.jsonl" })
+    found.into_iter().next().ok_or(DataError::MissingSplit {
+        path,
+        file: "train.jsonl",
+    })
 }
 
 fn name_of(path: &Path) -> String {
-    path.file_stem().map_or_else(|| "data".into(), |name| name.to_string_lossy().into_owned())
+    path.file_stem()
+        .map_or_else(|| "data".into(), |name| name.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]
@@ -109,7 +162,12 @@ mod tests {
     use std::io::Write;
 
     fn tiny() -> Dataset {
-        Dataset::builtin(&Builtin { train: 3, validation: 2, test: 1, ..Builtin::default() })
+        Dataset::builtin(&Builtin {
+            train: 3,
+            validation: 2,
+            test: 1,
+            ..Builtin::default()
+        })
     }
 
     fn pack(path: &Path, members: &[(&str, &Path)]) {
@@ -128,14 +186,29 @@ mod tests {
         tiny().save(&inner).unwrap();
         let files = ["train.jsonl", "validation.jsonl", "test.jsonl"].map(|name| (name, inner.join(name)));
         let flat: Vec<_> = files.iter().map(|(name, path)| (*name, path.as_path())).collect();
-        let nested: Vec<_> = files.iter().map(|(name, path)| (format!("qmsum/{name}"), path.as_path())).collect();
+        let nested: Vec<_> = files
+            .iter()
+            .map(|(name, path)| (format!("qmsum/{name}"), path.as_path()))
+            .collect();
         let nested: Vec<_> = nested.iter().map(|(name, path)| (name.as_str(), *path)).collect();
         pack(&dir.path().join("flat.zip"), &flat);
         pack(&dir.path().join("nested.zip"), &nested);
-        for (path, name) in [("qmsum", "qmsum"), ("", "qmsum"), ("flat.zip", "flat"), ("nested.zip", "qmsum")] {
+        for (path, name) in [
+            ("qmsum", "qmsum"),
+            ("", "qmsum"),
+            ("flat.zip", "flat"),
+            ("nested.zip", "qmsum"),
+        ] {
             let set = Dataset::load(&dir.path().join(path)).unwrap();
             assert_eq!(set.name, name, "{path}");
-            assert_eq!(Dataset { name: "builtin".into(), ..set }, tiny(), "{path}");
+            assert_eq!(
+                Dataset {
+                    name: "builtin".into(),
+                    ..set
+                },
+                tiny(),
+                "{path}"
+            );
         }
     }
 
@@ -143,12 +216,19 @@ mod tests {
     fn what_cannot_be_told_apart_or_found_is_said() {
         let dir = tempfile::tempdir().unwrap();
         let said = |path: &Path| Dataset::load(path).unwrap_err().to_string();
-        assert!(said(dir.path()).contains("holds no train.jsonl\nhint: --data takes"), "{}", said(dir.path()));
+        assert!(
+            said(dir.path()).contains("holds no train.jsonl\nhint: --data takes"),
+            "{}",
+            said(dir.path())
+        );
         assert!(said(&dir.path().join("none")).starts_with("no data set at "));
         tiny().save(&dir.path().join("qasper")).unwrap();
         tiny().save(&dir.path().join("qmsum")).unwrap();
         let error = said(dir.path());
-        assert!(error.contains("several data sets: qasper, qmsum\nhint: name one of them"), "{error}");
+        assert!(
+            error.contains("several data sets: qasper, qmsum\nhint: name one of them"),
+            "{error}"
+        );
         fs::remove_file(dir.path().join("qmsum/validation.jsonl")).unwrap();
         assert!(said(&dir.path().join("qmsum")).contains("holds no validation.jsonl"));
         fs::write(dir.path().join("not.zip"), "text").unwrap();
@@ -165,6 +245,10 @@ mod tests {
         }
         let set = Dataset::load(&path).unwrap();
         assert_eq!((set.train.len(), set.validation.len(), set.test.len()), (423, 59, 21));
-        assert!(set.train.iter().all(|row| row.input.contains("\n\n") && row.output.is_some()));
+        assert!(
+            set.train
+                .iter()
+                .all(|row| row.input.contains("\n\n") && row.output.is_some())
+        );
     }
 }

@@ -16,12 +16,27 @@ pub(super) fn load(dir: &Path) -> Result<Parts, TokenizerError> {
         return Err(malformed(&vocab, "the folder's name is not UTF-8"));
     };
     let (words, pairs) = BPE::read_file(vocab_name, merges_name).map_err(|error| malformed(&vocab, error))?;
-    let model = BPE::builder().vocab_and_merges(words, pairs).build().map_err(|error| malformed(&merges, error))?;
+    let model = BPE::builder()
+        .vocab_and_merges(words, pairs)
+        .build()
+        .map_err(|error| malformed(&merges, error))?;
     let mut tokenizer = tokenizers::Tokenizer::new(model);
     // No space is put before a text's first word, as in BART's own settings.
     let bytes = ByteLevel::new(false, true, true);
     tokenizer.with_pre_tokenizer(Some(bytes)).with_decoder(Some(bytes));
-    let tokens = [special("<s>"), special("<pad>"), special("</s>"), special("<unk>"), special("<mask>").lstrip(true)];
-    tokenizer.add_special_tokens(tokens).map_err(|error| malformed(&vocab, error))?;
-    Ok(Parts { tokenizer, path: vocab, fingerprint: hash })
+    let tokens = [
+        special("<s>"),
+        special("<pad>"),
+        special("</s>"),
+        special("<unk>"),
+        special("<mask>").lstrip(true),
+    ];
+    tokenizer
+        .add_special_tokens(tokens)
+        .map_err(|error| malformed(&vocab, error))?;
+    Ok(Parts {
+        tokenizer,
+        path: vocab,
+        fingerprint: hash,
+    })
 }
