@@ -20,3 +20,6 @@ pub mod state;
 pub mod survey;
 pub mod timing;
 pub mod visible;
+
+#[cfg(test)]
+mod tests;
