@@ -10,7 +10,9 @@ pub mod html;
 pub mod json;
 pub mod markdown;
 pub mod notes;
+pub mod perfetto;
 pub mod plot;
+pub mod readings;
 pub mod tables;
 pub mod text;
 

@@ -1,13 +1,13 @@
 //! Phases as CSV, one row each in full precision, `unattributed` and `total` behind them; empty cells for the unknown.
 //!
 //! The first column says what a row is, so that a sum over `phase` rows of depth 0 and `unattributed` can be held against `total`.
-//! Each device adds the columns `<id>_joules` and `<id>_u95_joules`.
+//! `simulated` names the profile in every row where nothing was measured. Each device adds the columns `<id>_joules` and `<id>_u95_joules`.
 
 use super::ReportError;
 use crate::model::analysis::{Analysis, DeviceEnergy, EnergyEstimate};
 use crate::model::units::{Joules, Seconds, Watts};
 
-const HEADER: [&str; 19] = [
+const HEADER: [&str; 20] = [
     "row",
     "path",
     "name",
@@ -27,6 +27,7 @@ const HEADER: [&str; 19] = [
     "tokens",
     "mean_utilization_pct",
     "mean_memory_bytes",
+    "simulated",
 ];
 
 /// The table, header first.
@@ -37,6 +38,7 @@ pub fn render(analysis: &Analysis) -> Result<String, ReportError> {
         .iter()
         .flat_map(|id| [format!("{id}_joules"), format!("{id}_u95_joules")]);
     out.write_record(HEADER.iter().map(|h| (*h).to_owned()).chain(of_devices))?;
+    let simulated = analysis.run.simulated.as_ref().map(|profile| format!("SIMULATED {profile}")).unwrap_or_default();
     for p in &analysis.phases {
         let mut row = vec![
             "phase".to_owned(),
@@ -55,6 +57,7 @@ pub fn render(analysis: &Analysis) -> Result<String, ReportError> {
             float(p.mean_utilization_pct),
             float(p.mean_memory_bytes),
         ]);
+        row.push(simulated.clone());
         row.extend(device_cells(&ids, &p.devices));
         out.write_record(row)?;
     }
@@ -76,7 +79,8 @@ pub fn render(analysis: &Analysis) -> Result<String, ReportError> {
         row.extend(energy_cells(wall, energy));
         let power = energy.joules.filter(|_| wall.get() > 0.0).map(|j| (j / wall).get());
         row.push(float(power));
-        row.resize(HEADER.len(), String::new());
+        row.resize(HEADER.len() - 1, String::new());
+        row.push(simulated.clone());
         row.extend(device_cells(&ids, devices));
         out.write_record(row)?;
     }
