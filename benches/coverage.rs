@@ -462,11 +462,24 @@ fn cases() -> Vec<Case> {
             cases.push(plain().named("sampled counter", |c| c.counter_sampled = true));
             cases.push(plain().named("counter only", |c| c.power = false));
         }
-        cases.push(plain().named("all together", |c| {
-            (c.tick_jitter, c.delay, c.ramp) = (2.0, (5.0, 10.0), 2.0);
-            (c.duration_scatter, c.power_scatter) = (0.08, 0.08);
-            c.counter_step_j = 0.1;
-        }));
+        type Change = fn(&mut Case);
+        let defects: [(&str, Change); 5] = [
+            ("jitter", |c| c.tick_jitter = 2.0),
+            ("delay", |c| c.delay = (5.0, 10.0)),
+            ("ramps", |c| c.ramp = 2.0),
+            ("scatter", |c| (c.duration_scatter, c.power_scatter) = (0.08, 0.08)),
+            ("coarse counter", |c| c.counter_step_j = 0.1),
+        ];
+        cases.push(plain().named("all together", |c| defects.iter().for_each(|(_, change)| change(c))));
+        for (without, _) in &defects[..if counter.is_some() { 5 } else { 4 }] {
+            let others = |c: &mut Case| {
+                defects
+                    .iter()
+                    .filter(|d| d.0 != *without)
+                    .for_each(|(_, change)| change(c))
+            };
+            cases.push(plain().named(&format!("all but {without}"), others));
+        }
         cases.push(plain().named("locked load", |c| {
             c.phases = vec![
                 ("data", 20.0, 90.0),

@@ -23,6 +23,8 @@ mod integrate;
 mod interval;
 #[cfg(test)]
 mod laws;
+#[cfg(test)]
+mod oxford;
 mod phases;
 mod sensor_model;
 mod shares;

@@ -138,7 +138,16 @@ fn one_device<'a>(
     split = interval::split(&curve, timeline, parents);
     if let Some(model) = &model {
         let cell_s = curve.cell_seconds();
-        split = combine::combine(split, model, parents, counts, cell_s, options.estimator);
+        split = combine::combine(
+            split,
+            model,
+            parents,
+            counts,
+            &timeline.segments(),
+            cell_s,
+            curve.range.sd(),
+            options.estimator,
+        );
     }
     let inclusive = inclusive_seconds(&split.seconds, parents);
     for (figure, seconds) in split.figures.iter_mut().zip(inclusive) {

@@ -12,20 +12,41 @@ use super::uncertainty::{Figure, exact_joules};
 
 /// Executions this many cells long are measured by the curve itself.
 const LONG: f64 = 5.0;
+/// Leaves this many cells long at a time have nothing to gain from the model.
+const VERY_LONG: f64 = 20.0;
+/// A leaf that ran less often than this cannot show by its residuals how much its power varies.
+const REPEATED: u64 = 12;
 
-/// The split with the model's knowledge in it. `counts[p]`: executions of phase p.
+/// The split with the model's knowledge in it. `counts[p]`: executions of phase p; `segments[l]`: of leaf l; `unseen_sd_w`: how far the
+/// power of unseen time may be from any guess.
 pub fn combine(
     split: Split,
     model: &Model,
     parents: &[Option<usize>],
     counts: &[u64],
+    segments: &[u64],
     cell_s: f64,
+    unseen_sd_w: f64,
     estimator: Estimator,
 ) -> Split {
     let leaves = split.leaves.len();
     let members = members(parents, leaves);
     let mut energies = model.energies.clone();
     let mut covariance = model.covariance.clone();
+    for leaf in 0..leaves {
+        let each_s = split.seconds[leaf] / segments[leaf].max(1) as f64;
+        if segments[leaf] < REPEATED || each_s > VERY_LONG * cell_s {
+            for other in 0..leaves {
+                covariance.a[leaf * leaves + other] = 0.0;
+                covariance.a[other * leaves + leaf] = 0.0;
+            }
+            energies[leaf] = split.leaves[leaf];
+            covariance.a[leaf * leaves + leaf] = (0.5 * split.own_u95[leaf]).powi(2);
+        } else {
+            // What the model says of time that no sensor saw is a guess.
+            covariance.a[leaf * leaves + leaf] += (unseen_sd_w * split.unseen_s[leaf]).powi(2);
+        }
+    }
     let seconds: Vec<f64> = members.iter().map(|m| dot(m, &split.seconds)).collect();
     let mut sums: Vec<Known> = Vec::new();
     for (i, figure) in split.figures.iter().enumerate() {
@@ -51,7 +72,7 @@ pub fn combine(
             joules,
             u95,
             scale: 0.0,
-            upper: (joules.max(0.0) + 1.64 * sd + carried.abs()).min(interval.upper),
+            upper: (joules.max(0.0) + 2.0 * (sd + carried.abs())).min(interval.upper),
             method: Method::Regression,
         };
         let by_interval = match estimator {
@@ -65,8 +86,8 @@ pub fn combine(
     replace_by_sums(&mut figures, &settled, parents);
     Split {
         leaves: settled,
-        seconds: split.seconds,
         figures,
+        ..split
     }
 }
 

@@ -28,6 +28,11 @@ pub struct PowerRange {
 }
 
 impl PowerRange {
+    /// Standard deviation of a power that can be anything in the range.
+    pub fn sd(&self) -> f64 {
+        (self.ceiling - self.floor) / 12.0_f64.sqrt()
+    }
+
     /// Phases shorter than a cell average out, so the cells' own extremes are no bound: half the lowest, and the power limit (twice
     /// the highest where it is unknown).
     fn of(cells: &[Cell], device: &Device) -> Self {

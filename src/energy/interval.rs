@@ -21,8 +21,11 @@ use super::uncertainty::{Figure, exact_joules};
 pub struct Split {
     /// Energy of each leaf (phases, then outside). They add up to the total, exactly.
     pub leaves: Vec<f64>,
-    /// Time of each leaf, seconds.
+    /// Time of each leaf, seconds, and how much of it no sensor saw.
     pub seconds: Vec<f64>,
+    pub unseen_s: Vec<f64>,
+    /// Half-width (95 %) of each leaf's own energy.
+    pub own_u95: Vec<f64>,
     /// Each phase with everything inside it, then outside, then the whole run.
     pub figures: Vec<Figure>,
 }
@@ -42,6 +45,8 @@ pub fn split(curve: &Curve, timeline: &Timeline, parents: &[Option<usize>]) -> S
     let whole = outside + 1;
     let mut leaves = vec![0.0; timeline.leaves];
     let mut seconds = vec![0.0; timeline.leaves];
+    let mut unseen_s = vec![0.0; timeline.leaves];
+    let mut own = vec![Bounds::default(); timeline.leaves];
     let mut bounds = vec![Bounds::default(); whole + 1];
     let mut inclusive = vec![0.0; whole + 1];
     let mut touched = Vec::new();
@@ -52,6 +57,8 @@ pub fn split(curve: &Curve, timeline: &Timeline, parents: &[Option<usize>]) -> S
         for &(leaf, s) in shares {
             leaves[leaf] += cell.joules * s / length;
             seconds[leaf] += s;
+            unseen_s[leaf] += if cell.known { 0.0 } else { s };
+            add(&mut own[leaf], curve, i, s.min(length), length);
             let mut at = Some(leaf);
             while let Some(phase) = at {
                 if inclusive[phase] == 0.0 {
@@ -78,6 +85,8 @@ pub fn split(curve: &Curve, timeline: &Timeline, parents: &[Option<usize>]) -> S
     Split {
         leaves,
         seconds,
+        unseen_s,
+        own_u95: own.iter().map(|b| figure(b, curve).u95).collect(),
         figures,
     }
 }

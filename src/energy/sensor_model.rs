@@ -343,6 +343,7 @@ fn energies(inputs: &Inputs, setting: &Setting, streams: &[Stream]) -> (Vec<f64>
     let gradients = covariance::gradients(setting, &solution, inputs.seconds, &drift_s);
     let active = covariance::of_energies(setting, streams, &powers, &solution, &gradients);
     let leaves = setting.leaves;
+    let looks = looks(setting, streams, &powers);
     let mut energies = vec![0.0; leaves];
     let mut covariance = Symmetric::zero(leaves);
     for (i, &leaf) in setting.active.iter().enumerate() {
@@ -351,12 +352,38 @@ fn energies(inputs: &Inputs, setting: &Setting, streams: &[Stream]) -> (Vec<f64>
         for (j, &other) in setting.active.iter().enumerate() {
             covariance.a[leaf * leaves + other] = active.at(i, j);
         }
+        covariance.a[leaf * leaves + leaf] += few_looks(setting, energies[leaf], inputs.seconds[leaf], looks[leaf]);
     }
     let blur = streams
         .iter()
         .map(|s| ramp_blur(setting, s, &solution))
         .fold(f64::INFINITY, f64::min);
     (energies, covariance, carried_over(inputs.timeline, &fitted, blur))
+}
+
+/// How many rows each leaf was seen in, effectively: (sum x)^2 / sum x^2 of its overlaps.
+fn looks(setting: &Setting, streams: &[Stream], powers: &[f64]) -> Vec<f64> {
+    let mut sums = vec![(0.0, 0.0); setting.leaves];
+    for stream in streams {
+        fit::visit(setting, stream, Some(powers), |_, columns, _| {
+            for (column, &leaf) in columns.iter().zip(&setting.active) {
+                sums[leaf].0 += column;
+                sums[leaf].1 += column * column;
+            }
+        });
+    }
+    sums.iter()
+        .map(|(sum, square)| if *square > 0.0 { sum * sum / square } else { 0.0 })
+        .collect()
+}
+
+/// Variance (J^2) that the residuals cannot show: a leaf seen in a few rows fits them whatever it drew, and one mean power over a run
+/// is an assumption that holds to a part in a thousand at best.
+fn few_looks(setting: &Setting, joules: f64, seconds: f64, looks: f64) -> f64 {
+    const ENOUGH: f64 = 12.0;
+    const IDEAL: f64 = 5e-4;
+    let unknown = (1.0 - looks / ENOUGH).max(0.0) / looks.max(1.0);
+    unknown * (setting.watts_sd * seconds).powi(2) + (IDEAL * joules).powi(2)
 }
 
 /// The most of a stream's blur that ramps of the power can account for, ms^2: what the clock's jitter leaves over, and what one

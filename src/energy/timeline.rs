@@ -60,6 +60,17 @@ impl Timeline {
         self.leaves - 1
     }
 
+    /// In how many separate segments each leaf has a share.
+    pub fn segments(&self) -> Vec<u64> {
+        let mut counts = vec![0; self.leaves];
+        for &state in &self.states {
+            self.table[state as usize]
+                .iter()
+                .for_each(|&(leaf, _)| counts[leaf] += 1);
+        }
+        counts
+    }
+
     fn follow(&mut self, track: &Track, run: Interval, outside: usize) {
         self.table = (0..=outside).map(|leaf| vec![(leaf, 1.0)]).collect();
         for (i, &leaf) in track.leaves.iter().enumerate() {

@@ -38,7 +38,7 @@ pub fn write<E: From<Error>>(
     mut streams: impl FnMut(&Device) -> Result<DeviceStreams, E>,
 ) -> Result<(), E> {
     let mut table = csv::Writer::from_writer(out);
-    table.write_record(HEADER).map_err(Error::from)?;
+    table.write_record(HEADER).map_err(io)?;
     for device in &recording.devices {
         let DeviceStreams { power, state } = streams(device)?;
         let (mut p, mut s) = (0, 0);
@@ -58,10 +58,19 @@ pub fn write<E: From<Error>>(
                 put_state(&mut row, &state, s);
                 s += 1;
             }
-            table.write_record(&row).map_err(Error::from)?;
+            table.write_record(&row).map_err(io)?;
         }
     }
     Ok(table.flush()?)
+}
+
+/// What went wrong below the CSV, itself: a caller looks at its kind.
+fn io(error: csv::Error) -> Error {
+    let words = error.to_string();
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        _ => Error::other(words),
+    }
 }
 
 fn put_time(row: &mut [String], origin: Timestamp, times: &Times, i: usize) {
@@ -75,7 +84,7 @@ fn put_power(row: &mut [String], stream: &PowerStream, i: usize) {
         figure(&stream.watts, i),
         figure(&stream.average_watts, i),
         counter.map_or_else(String::new, |counts| {
-            (counts as f64 * stream.counter_unit_joules).to_string()
+            joules(counts, stream.counter_unit_joules).to_string()
         }),
     ];
     row[POWER..]
@@ -99,6 +108,16 @@ fn put_state(row: &mut [String], stream: &StateStream, i: usize) {
         .iter_mut()
         .zip(figures)
         .for_each(|(cell, figure)| *cell = figure);
+}
+
+/// Counts as joules; divided where the unit is a whole part of a joule, which leaves the decimal as the driver gave it.
+fn joules(counts: u64, unit: f64) -> f64 {
+    let per_joule = (1.0 / unit).round();
+    if per_joule >= 1.0 && (per_joule * unit - 1.0).abs() < 1e-12 {
+        counts as f64 / per_joule
+    } else {
+        counts as f64 * unit
+    }
 }
 
 /// A figure, or nothing where the device has none or gave none.
@@ -133,6 +152,31 @@ mod tests {
         assert_eq!(seconds(1_000_000_001), "1.000000001");
         assert_eq!(seconds(-5), "-0.000000005");
         assert_eq!(seconds(0), "0.000000000");
+    }
+
+    #[test]
+    fn counts_become_the_decimal_the_driver_gave() {
+        assert_eq!(joules(1_499_127_603, 1e-3).to_string(), "1499127.603");
+        assert_eq!(joules(7, 1e-6).to_string(), "0.000007");
+        assert_eq!(joules(10, 0.5).to_string(), "5");
+        assert_eq!(joules(10, 15.3), 153.0);
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_told_as_such() {
+        struct Gone;
+        impl Write for Gone {
+            fn write(&mut self, _: &[u8]) -> Result<usize, Error> {
+                Err(std::io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> Result<(), Error> {
+                Ok(())
+            }
+        }
+        let mut table = csv::Writer::from_writer(Gone);
+        let wide = "x".repeat(1 << 20);
+        let error = table.write_record([&wide]).map_err(io).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
     }
 
     #[test]

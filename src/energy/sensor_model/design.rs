@@ -121,7 +121,7 @@ fn look(overlap: &Overlap, edge: &mut Edge, t: f64, theta: &Theta, powers: Optio
     let half = (3.0 * theta.blur.max(0.0)).sqrt() * 1e-3;
     blurred(overlap, &mut edge.cursor, t, half, &mut edge.at);
     let Some(powers) = powers else { return };
-    let step = (0.5 * half).max(0.4e-3);
+    let step = (0.5 * half).max(0.8e-3);
     let here = super::matrix::dot(&edge.at, powers);
     blurred(overlap, &mut edge.cursor, t - step, half, &mut edge.beside);
     let before = super::matrix::dot(&edge.beside, powers);
