@@ -22,7 +22,7 @@ Examples:
 #[command(name = "powerprof", version, after_help = EXIT_STATUS, max_term_width = 100)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(
-    override_usage = "powerprof [OPTIONS] -- COMMAND [ARGS]...\n       powerprof <report|compare|plot|export|import|recover|doctor> ..."
+    override_usage = "powerprof [OPTIONS] -- COMMAND [ARGS]...\n       powerprof <report|compare|plot|export|recover|doctor> ..."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -40,6 +40,10 @@ pub enum Command {
     Report(ReportArgs),
     /// Draw power over time with the phases, and energy per phase
     Plot(PlotArgs),
+    /// Show how runs differ, with intervals; fail on a regression
+    Compare(CompareArgs),
+    /// Give every reading and marker to other programs
+    Export(ExportArgs),
     /// Turn a recording that was cut off into a plainly closed file
     Recover(RecoverArgs),
     /// Say which sensors are here, what they measure, and how to get at those that are not
@@ -127,6 +131,48 @@ pub struct PlotArgs {
     pub output: PathBuf,
 
     /// Overwrite the picture if it exists
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// The recording to compare with
+    #[arg(value_name = "BASE.h5")]
+    pub base: PathBuf,
+
+    /// The recordings to compare
+    #[arg(required = true, value_name = "OTHER.h5")]
+    pub others: Vec<PathBuf>,
+
+    /// Exit with 1 if this holds, as in 'j_per_sample>+3%' or 'train/step:wall_s>+5%' (may be repeated)
+    #[arg(long, value_name = "CONDITION")]
+    pub fail_if: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// One row per reading
+    Csv,
+    /// A trace for ui.perfetto.dev
+    Perfetto,
+}
+
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The recording
+    #[arg(value_name = "RUN.h5")]
+    pub recording: PathBuf,
+
+    /// The other program's format
+    #[arg(long, value_enum)]
+    pub to: ExportFormat,
+
+    /// Write to a file instead of standard output
+    #[arg(short, long, value_name = "PATH")]
+    pub output: Option<PathBuf>,
+
+    /// Overwrite the output if it exists
     #[arg(long)]
     pub force: bool,
 }

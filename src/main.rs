@@ -13,6 +13,8 @@ fn main() -> ExitCode {
         Some(Command::Record(args)) => commands::record::run(args),
         Some(Command::Report(args)) => commands::report::run(&args),
         Some(Command::Plot(args)) => commands::plot::run(&args),
+        Some(Command::Compare(args)) => commands::compare::run(&args),
+        Some(Command::Export(args)) => commands::export::run(&args),
         Some(Command::Recover(args)) => commands::recover::run(&args),
         Some(Command::Doctor(args)) => commands::doctor::run(&args),
     };

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use crate::cli::RecordArgs;
 use crate::model::units::Watts;
+use crate::sensors::discover::{GpuSelection, Request};
+use crate::sensors::simulated::profile::UnknownSimulation;
 use config::{Config, ConfigError};
 
 /// Between readings of the fast sensors, unless asked otherwise.
@@ -28,6 +30,10 @@ pub enum PlanError {
     Interval(Duration),
     #[error("--cpu-tdp {0} is not a power\nhint: the processor's thermal design power in watts, as in --cpu-tdp 225")]
     CpuTdp(f64),
+    #[error("--gpus {0:?} is not a list of GPUs\nhint: indices or UUIDs with commas between them, as in --gpus 0,1; or all, or none")]
+    Gpus(String),
+    #[error("--simulate: {0}")]
+    Simulate(#[from] UnknownSimulation),
     #[error("--label {0} is not KEY=VALUE\nhint: --label batch=16")]
     Label(String),
     #[error("{} exists\nhint: choose another -o, or add --force to overwrite it", .0.display())]
@@ -45,10 +51,9 @@ pub struct RecordPlan {
     pub output: PathBuf,
     pub force: bool,
     pub interval: Duration,
-    pub gpus: Option<String>,
     pub strict: bool,
-    pub cpu_tdp: Option<Watts>,
-    pub simulate: Option<String>,
+    /// Which sensors to look for.
+    pub request: Request,
     pub labels: BTreeMap<String, String>,
     pub quiet: bool,
     pub config: Config,
@@ -86,17 +91,36 @@ pub fn record(args: RecordArgs, now_ns: i64) -> Result<RecordPlan, PlanError> {
     {
         return Err(PlanError::NoFolder(folder.to_owned()));
     }
+    let simulate = args.simulate.as_ref().or(config.record.simulate.as_ref());
+    let request = Request {
+        gpus: gpus(args.gpus.as_deref().or(config.record.gpus.as_deref()))?,
+        cpu_tdp: cpu_tdp.map(Watts),
+        simulate: simulate.map(|word| word.parse()).transpose()?,
+        ..Request::default()
+    };
     Ok(RecordPlan {
         command: args.command,
         output,
         force: args.force,
         interval,
-        gpus: args.gpus.or_else(|| config.record.gpus.clone()),
         strict: args.strict || config.record.strict.unwrap_or(false),
-        cpu_tdp: cpu_tdp.map(Watts),
-        simulate: args.simulate.or_else(|| config.record.simulate.clone()),
+        request,
         labels,
         quiet: args.quiet || config.record.quiet.unwrap_or(false),
         config,
     })
+}
+
+/// `--gpus` as a selection: what was listed, else what CUDA will see, else all.
+pub fn gpus(listed: Option<&str>) -> Result<GpuSelection, PlanError> {
+    let Some(listed) = listed else {
+        return Ok(std::env::var("CUDA_VISIBLE_DEVICES").map_or(GpuSelection::All, GpuSelection::Visible));
+    };
+    let words: Vec<String> = listed.split(',').map(|word| word.trim().to_owned()).collect();
+    match listed.trim() {
+        "all" => Ok(GpuSelection::All),
+        "none" => Ok(GpuSelection::Listed(Vec::new())),
+        _ if words.iter().any(String::is_empty) => Err(PlanError::Gpus(listed.to_owned())),
+        _ => Ok(GpuSelection::Listed(words)),
+    }
 }

@@ -1,1 +1,31 @@
-//! recording.
+//! A recording and its file: what goes in, what comes out, and what survives when the recorder is killed.
+//!
+//! The only user of HDF5. [`Writer`] appends [`Chunk`](crate::model::recording::Chunk)s in single-writer mode (SWMR), in
+//! which every flushed row can be read again whatever happens to the process afterwards; [`Reader`] opens finished, running
+//! and cut-off recordings alike; [`recover`] turns a cut-off one into a plainly closed file. `docs/file-format.md` is the
+//! layout for users, [`schema`] the same for the program.
+//!
+//! Leaves to others: when to flush (the writer thread), and every figure computed from the data (`energy`).
+
+mod attributes;
+pub mod background;
+mod cell;
+mod column;
+mod device;
+mod error;
+mod journal;
+mod markers;
+mod open;
+mod reader;
+mod recover;
+mod run;
+pub mod schema;
+mod streams;
+mod table;
+pub mod version;
+mod writer;
+
+pub use error::RecordingError;
+pub use reader::Reader;
+pub use recover::{Recovered, recover};
+pub use writer::Writer;

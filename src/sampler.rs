@@ -40,7 +40,7 @@ impl Sampler {
     /// Start sampling; returns after the first reading of every sensor.
     pub fn start(
         sensors: Vec<Box<dyn Sensor>>,
-        host: HostSensor,
+        host: Option<HostSensor>,
         interval: Duration,
         sink: &SyncSender<Chunk>,
     ) -> std::io::Result<Self> {
@@ -60,15 +60,13 @@ impl Sampler {
                 sweeper.finish();
             })?
         };
-        let host = {
+        let mut threads = vec![sweeper];
+        if let Some(host) = host {
             let (stop, sink) = (Arc::clone(&stop), sink.clone());
-            spawn("host", move || host::watch(host, HOST_PERIOD, &stop, &sink))?
-        };
+            threads.push(spawn("host", move || host::watch(host, HOST_PERIOD, &stop, &sink))?);
+        }
         wait_for(&first_done);
-        Ok(Self {
-            stop,
-            threads: vec![sweeper, host],
-        })
+        Ok(Self { stop, threads })
     }
 
     /// Take the last reading of every sensor and stop.

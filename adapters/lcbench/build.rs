@@ -1,4 +1,4 @@
-//! Makes the binaries find libtorch where they were built (LD_LIBRARY_PATH still wins).
+//! Compiles the C++ shim, and makes the binaries find libtorch where they were built (LD_LIBRARY_PATH still wins).
 
 use std::{env, fs, path::PathBuf};
 
@@ -6,6 +6,7 @@ const LIBTORCH: &str = "2.11.0";
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=shim/shim.cpp");
     let lib = PathBuf::from(env::var_os("DEP_TCH_LIBTORCH_LIB").expect("torch-sys says where libtorch lies"));
     let version = lib.with_file_name("version.py");
     let text = fs::read_to_string(&version).unwrap_or_default();
@@ -15,5 +16,15 @@ fn main() {
             version.display()
         );
     }
+    let include = lib.with_file_name("include");
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .define("_GLIBCXX_USE_CXX11_ABI", "1") // as torch-sys builds its own half
+        .include(&include)
+        .include(include.join("torch/csrc/api/include"))
+        .warnings(false) // they would be libtorch's headers'
+        .file("shim/shim.cpp")
+        .compile("lcbench_shim");
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
 }

@@ -8,7 +8,7 @@ use crate::energy::{self, Options};
 use crate::model::analysis::Analysis;
 use crate::model::recording::Recording;
 use crate::model::span::Spans;
-use crate::recording::reader::Reader;
+use crate::recording::Reader;
 
 /// A recording, read and analysed.
 pub struct Loaded {

@@ -34,8 +34,8 @@ pub fn complain(error: &anyhow::Error) {
     say(&format!("error: {error:#}"));
 }
 
-/// Whether talk may be coloured: a terminal, and nobody said no (no-color.org).
-pub fn colour() -> bool {
+/// Whether talk may be colored: a terminal, and nobody said no (no-color.org).
+pub fn color() -> bool {
     let unset = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     unset && std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }

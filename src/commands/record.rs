@@ -11,12 +11,12 @@ use crate::model::device::Device;
 use crate::model::recording::{Chunk, RunEnd, RunInfo};
 use crate::model::sample::Columns;
 use crate::plan::{self, RecordPlan};
+use crate::recording::Writer;
 use crate::recording::background::BackgroundWriter;
-use crate::recording::writer::Writer;
 use crate::report::text;
 use crate::sampler::Sampler;
 use crate::sensors::clock;
-use crate::sensors::discover::{self, Discovery, Request};
+use crate::sensors::discover::{self, Discovery};
 use crate::sensors::host::HostSensor;
 use crate::sensors::interface::Sensor;
 use crate::supervisor::launch::{self, LaunchError};
@@ -41,9 +41,9 @@ pub fn run(args: RecordArgs) -> Outcome {
     let armed = launch::arm(&plan.command, &[variable], &signals.original_mask).map_err(not_launched)?;
     let warden = warden::post(armed.pid(), channel.path(), channel.directory()).map_err(before_the_child)?;
 
-    let discovery = discover(&plan)?;
+    let discovery = discover::discover(&plan.request);
     let devices = recorded_devices(&plan, &discovery);
-    let info = run_info(&plan, discovery.simulated_profile());
+    let info = run_info(&plan, plan.request.simulate.as_ref().map(ToString::to_string));
     let writer = Writer::create(&plan.output, &info, &devices, plan.force).map_err(before_the_child)?;
     let strict_failure = warn_of_missing(&plan, &discovery);
     let writer = BackgroundWriter::start(writer, |error| {
@@ -59,7 +59,8 @@ pub fn run(args: RecordArgs) -> Outcome {
     let reading = channel
         .listen(writer.sink().clone(), listener)
         .map_err(before_the_child)?;
-    let host = HostSensor::new(armed.pid().as_raw());
+    let host = HostSensor::new(armed.pid().as_raw().unsigned_abs());
+    let host = host.inspect_err(|error| say(&format!("warning: {error}"))).ok();
     let sampler = Sampler::start(discovery.sensors, host, plan.interval, writer.sink()).map_err(before_the_child)?;
     if measured {
         std::thread::sleep(LEAD);
@@ -96,10 +97,7 @@ fn finish(plan: &RecordPlan, writer: BackgroundWriter, end: RunEnd, strict_failu
     }
     match load::load(&plan.output) {
         Ok(loaded) if !plan.quiet => {
-            let options = text::TextOptions {
-                colour: output::colour(),
-                ..text::TextOptions::default()
-            };
+            let options = text::TextOptions { color: output::color() };
             // A closed standard error must not change the status.
             let _ = std::io::stderr().write_all(text::render(&loaded.analysis, &options).as_bytes());
             say(&format!("recorded in {}", plan.output.display()));
@@ -116,17 +114,6 @@ fn finish(plan: &RecordPlan, writer: BackgroundWriter, end: RunEnd, strict_failu
         status => status,
     };
     Ok(status as u8)
-}
-
-fn discover(plan: &RecordPlan) -> Result<Discovery, Failure> {
-    let request = Request {
-        gpus: plan.gpus.clone(),
-        visible_devices: std::env::var("CUDA_VISIBLE_DEVICES").ok(),
-        nvml_library: std::env::var_os("POWERPROF_NVML_LIB").map(Into::into),
-        cpu_tdp: plan.cpu_tdp,
-        simulate: plan.simulate.clone(),
-    };
-    discover::discover(&request).map_err(before_the_child)
 }
 
 /// The devices as the file keeps them: with the user's calibration of each board.
@@ -149,7 +136,7 @@ fn recorded_devices(plan: &RecordPlan, discovery: &Discovery) -> Vec<(Device, Co
 /// Say which sensors are missing; under `--strict` that is a failure, told by the exit status.
 fn warn_of_missing(plan: &RecordPlan, discovery: &Discovery) -> bool {
     let mut failed = false;
-    for finding in discovery.findings.iter().filter(|finding| finding.is_problem()) {
+    for finding in discovery.findings.iter().filter(|finding| finding.is_warning()) {
         say(&format!("warning: {finding}"));
         failed |= plan.strict;
     }

@@ -2,10 +2,12 @@
 
 use super::output::{Outcome, say};
 use crate::cli::RecoverArgs;
-use crate::recording::recover::recover;
+use crate::recording::recover;
 
 pub fn run(args: &RecoverArgs) -> Outcome {
-    let summary = recover(&args.recording, args.output.as_deref(), args.force)?;
-    say(&summary.to_string());
+    let saved = recover(&args.recording, args.output.as_deref(), args.force)?;
+    let end = if saved.complete { "its end is known" } else { "it was cut off: reports say INCOMPLETE" };
+    let path = saved.path.display();
+    say(&format!("{path}: {} readings and {} markers, plainly closed; {end}", saved.readings, saved.markers));
     Ok(0)
 }

@@ -10,12 +10,12 @@ pub fn run(args: &ReportArgs) -> Outcome {
     let analysis = &loaded.analysis;
     let data = match args.format {
         ReportFormat::Text => text::render(analysis, &text_options(args)),
-        ReportFormat::Json => json::render(analysis),
-        ReportFormat::Csv => csv::render(analysis),
+        ReportFormat::Json => json::render(analysis)?,
+        ReportFormat::Csv => csv::render(analysis)?,
         ReportFormat::Md => markdown::render(analysis),
         ReportFormat::Html => {
             let power = plot::power_series(&loaded)?;
-            html::render(&plot::input(&loaded, &power))
+            html::render(&plot::input(&loaded, &power))?
         }
     };
     output::deliver(data.as_bytes(), args.output.as_deref(), args.force)?;
@@ -24,9 +24,6 @@ pub fn run(args: &ReportArgs) -> Outcome {
 
 fn text_options(args: &ReportArgs) -> text::TextOptions {
     use std::io::IsTerminal;
-    let colour = output::colour() && args.output.is_none() && std::io::stdout().is_terminal();
-    text::TextOptions {
-        colour,
-        ..text::TextOptions::default()
-    }
+    let color = output::color() && args.output.is_none() && std::io::stdout().is_terminal();
+    text::TextOptions { color }
 }

@@ -31,6 +31,11 @@ const PIPE_BYTES: i32 = 1 << 20;
 /// Events in one piece on its way to the file.
 const PIECE: usize = 8192;
 
+/// Events wait at most about this long for company on their way to the file, however busy the pipe is.
+const HAND_OVER_MS: u16 = 100;
+const HAND_OVER: Duration = Duration::from_millis(HAND_OVER_MS as u64);
+/// How long lines gather before they are read: the most by which an unstamped line is late.
+const COLLECT: Duration = Duration::from_millis(1);
 /// After the child's end: how long a writer that never stops is still listened to.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -151,12 +156,12 @@ impl Reader {
     fn run(mut self, stop: &EventFd) {
         let mut buffer = vec![0u8; 1 << 16];
         let mut patience = None;
+        let mut hand_over_at = clock::now() + HAND_OVER;
         loop {
             let mut ready = [
                 PollFd::new(self.fifo.as_fd(), PollFlags::POLLIN),
                 PollFd::new(stop.as_fd(), PollFlags::POLLIN),
             ];
-            // Events wait here at most this long for company on their way to the file.
             let timeout = if self.events.is_empty() {
                 PollTimeout::NONE
             } else {
@@ -164,9 +169,14 @@ impl Reader {
             };
             let idle = poll(&mut ready, timeout) == Ok(0);
             let stopping = ready[1].any().unwrap_or(false);
+            if !idle && !stopping {
+                // A writer pays for each time it wakes us (microseconds); asleep, we collect what many of them write.
+                std::thread::sleep(COLLECT);
+            }
             let emptied = self.drain(&mut buffer);
-            if idle || self.events.len() >= PIECE {
+            if idle || self.events.len() >= PIECE || clock::now() >= hand_over_at {
                 self.hand_over();
+                hand_over_at = clock::now() + HAND_OVER;
             }
             let given_up = stopping && clock::now() > *patience.get_or_insert(clock::now() + LAST_WORDS);
             if stopping && emptied || given_up {

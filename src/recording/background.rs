@@ -7,8 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::RecordingError;
-use super::writer::Writer;
+use super::{RecordingError, Writer};
 use crate::model::recording::{Chunk, RunEnd};
 
 /// Pieces that may wait for the disk before their makers are held back.

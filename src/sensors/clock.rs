@@ -1,12 +1,12 @@
-//! Reading the clock: `CLOCK_MONOTONIC` for every reading and marker, and anchors to the other two.
+//! The clocks, read: `CLOCK_MONOTONIC` as a [`Timestamp`] for every reading and marker, and anchors to the other two.
+//!
+//! Apart from the nouns because `model` does no I/O.
 
 use nix::time::{ClockId, clock_gettime};
 
 use crate::model::time::{ClockAnchor, Timestamp};
 
-/// The current instant on `CLOCK_MONOTONIC`.
-///
-/// The call cannot fail with a clock that every Linux has (clock_gettime(2)); were it to, the clock would stand still at 0.
+/// Now, on the clock that every reading and every marker is stamped with.
 pub fn now() -> Timestamp {
     Timestamp::from_nanos(nanos(ClockId::CLOCK_MONOTONIC))
 }
@@ -16,13 +16,11 @@ pub fn anchor() -> ClockAnchor {
     let before = now();
     let realtime_ns = nanos(ClockId::CLOCK_REALTIME);
     let boottime_ns = nanos(ClockId::CLOCK_BOOTTIME);
-    ClockAnchor {
-        monotonic: before.midpoint(now()),
-        realtime_ns,
-        boottime_ns,
-    }
+    ClockAnchor { monotonic: before.midpoint(now()), realtime_ns, boottime_ns }
 }
 
+/// `clock_gettime` cannot fail on Linux with a valid clock and a valid pointer (clock_gettime(2), ERRORS), so a failure is answered
+/// with the clock's origin and not with a panic in the sampling thread.
 fn nanos(clock: ClockId) -> i64 {
     clock_gettime(clock).map_or(0, |t| t.tv_sec() * 1_000_000_000 + t.tv_nsec())
 }

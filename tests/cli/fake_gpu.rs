@@ -79,26 +79,30 @@ fn ten_seconds_of_a_constant_load_are_right_to_half_a_percent_and_seconds_to_two
     }
 }
 
+/// Announces its load to the library ahead of time, and marks its phases at exactly the same instants.
+const STEPPING_TRAINER: &str = r#"
+import os, time
+pipe = os.open(os.environ["POWERPROF_MARKERS"], os.O_WRONLY)
+mark = lambda line, t: os.write(pipe, f"{line} t={t}\n".encode())
+start = time.monotonic_ns() + 200_000_000
+middle, end = start + 1_500_000_000, start + 3_000_000_000
+with open("load.txt", "a") as load:
+    load.write(f"{start} 90\n{middle} 310\n{end} 60\n")
+time.sleep((end - time.monotonic_ns()) / 1e9 + 0.05)
+mark("begin low", start); mark("end low", middle); mark("begin high", middle); mark("end high", end)
+"#;
+
 #[test]
 fn a_step_in_power_is_found_where_the_markers_say() {
     let place = Place::new();
     let mut config = constant(0.0);
-    config["gpus"][0]["truth"] = json!({"trace": {"path": place.file("load.txt"), "initial_w": 90.0}});
-    let script = r#"m="$POWERPROF_MARKERS"; echo 90 >> load.txt
-        echo "begin low" > "$m"; sleep 1.5; echo "end low" > "$m"; echo 310 >> load.txt
-        echo "begin high" > "$m"; sleep 1.5; echo "end high" > "$m"; echo 90 >> load.txt"#;
-    let report = record(&place, &config, &["--", "sh", "-c", script]);
-    for (name, watts) in [("low", 90.0), ("high", 310.0)] {
-        let found = phase(&report, name);
-        let energy = &found["devices"][0]["energy"];
+    config["gpus"][0]["truth"] = json!({"trace": {"path": place.file("load.txt"), "initial_w": 60.0}});
+    let report = record(&place, &config, &["--", "python3", "-c", STEPPING_TRAINER]);
+    for (name, truth) in [("low", 1.5 * 90.0), ("high", 1.5 * 310.0)] {
+        let energy = &phase(&report, name)["devices"][0]["energy"];
         let (joules, doubt) = (number(&energy["joules"]), number(&energy["u95_joules"]));
-        let truth = watts * number(&found["wall_s"]);
-        // The script's own steps between load and marker are worth some milliseconds.
-        assert!(
-            (joules - truth).abs() < doubt + 0.02 * 310.0,
-            "{name}: {joules} ± {doubt} against {truth}"
-        );
-        assert!((joules - truth).abs() < 0.1 * truth, "{name}: {joules} against {truth}");
+        assert!((joules - truth).abs() <= doubt, "{name}: {joules} ± {doubt} against {truth}");
+        assert!((joules - truth).abs() < 0.05 * truth, "{name}: {joules} against {truth}");
     }
 }
 
@@ -115,22 +119,16 @@ fn eight_gpus_are_read_with_one_batched_call_each_and_never_their_processes() {
         .filter(|d| d["kind"] == "gpu")
         .count();
     assert_eq!(gpus, 8);
-    let text = std::fs::read_to_string(place.file("stats.json")).expect("the library counted");
-    let stats: Value = serde_json::from_str(&text).expect("JSON");
-    let calls = |name: &str| {
-        stats
-            .pointer(&format!("/calls/{name}"))
-            .or(stats.get(name))
-            .and_then(Value::as_f64)
-            .unwrap_or(0.0)
-    };
-    assert!(calls("nvmlDeviceGetFieldValues") > 8.0 * 100.0, "{text}");
+    let counts = fake_nvml::stats::Counts::read(&place.file("stats.json")).expect("the library counted");
+    let calls = |name: &str| counts.calls.get(name).map_or(0, |count| count.per_gpu.iter().sum::<u64>());
+    let text = format!("{counts:?}");
+    assert!(calls("nvmlDeviceGetFieldValues") > 8 * 100, "{text}");
     for never in [
         "nvmlDeviceGetComputeRunningProcesses_v3",
         "nvmlDeviceGetGraphicsRunningProcesses_v3",
         "nvmlDeviceGetFanSpeed",
     ] {
-        assert_eq!(calls(never), 0.0, "{never}");
+        assert_eq!(calls(never), 0, "{never}");
     }
     // Beside the batched call nothing runs at the fast rate.
     for slow in [
@@ -138,7 +136,7 @@ fn eight_gpus_are_read_with_one_batched_call_each_and_never_their_processes() {
         "nvmlDeviceGetPowerUsage",
         "nvmlDeviceGetTotalEnergyConsumption",
     ] {
-        assert!(calls(slow) < calls("nvmlDeviceGetFieldValues") / 4.0, "{slow}: {text}");
+        assert!(calls(slow) < calls("nvmlDeviceGetFieldValues") / 4, "{slow}: {text}");
     }
 }
 

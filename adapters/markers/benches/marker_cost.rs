@@ -1,7 +1,9 @@
 //! What a marker costs the trainer: `cargo bench -p powerprof-markers`. Prints, asserts nothing: machines differ.
 //!
-//! Median and 99th percentile of single markers, timed one by one into a FIFO that a thread drains as the recorder would, and
-//! the same outside powerprof. The two clock readings around each marker are part of the figure; their own cost is printed.
+//! Median and 99th percentile of single markers, timed one by one into a FIFO that a thread drains, and the same outside
+//! powerprof. The two clock readings around each marker are part of the figure; their own cost is printed.
+//!
+//! Two readers: one waits for each line, and waking it is part of what the writer pays; one collects for a millisecond.
 
 use std::io::Read as _;
 use std::process::Command;
@@ -15,24 +17,38 @@ const BURST: usize = 16;
 const PAUSE: Duration = Duration::from_micros(50);
 
 fn main() -> std::io::Result<()> {
+    println!(
+        "{MARKERS} markers each, in bursts of {BURST}; ns {:>15} {:>8}",
+        "median", "p99"
+    );
+    show("two clock readings, no marker", || ());
+    println!("outside powerprof");
+    let silent = Client::silent();
+    show("mark", || silent.mark("forward"));
+    show("span (two markers)", || drop(silent.span("forward")));
+    println!("a reader that collects for 1 ms");
+    into_fifo(Duration::from_millis(1))?;
+    println!("a reader that wakes for each line");
+    into_fifo(Duration::ZERO)
+}
+
+fn into_fifo(collect: Duration) -> std::io::Result<()> {
     let folder = tempfile::tempdir()?;
     let fifo = folder.path().join("markers");
     if !Command::new("mkfifo").arg(&fifo).status()?.success() {
         return Err(std::io::Error::other("mkfifo failed; hint: it is part of coreutils"));
     }
-    // A reader that is also a writer sees no end of file between writers: how the recorder holds its FIFO open, too.
+    // Opened for reading and writing, so that it does not wait for a writer. It is left to read until the program ends.
     let mut reader = std::fs::OpenOptions::new().read(true).write(true).open(&fifo)?;
     std::thread::spawn(move || {
-        let mut buffer = vec![0; 1 << 16];
-        while reader.read(&mut buffer).is_ok_and(|bytes| bytes > 0) {}
+        let mut buffer = vec![0; 1 << 17];
+        while reader.read(&mut buffer).is_ok_and(|bytes| bytes > 0) {
+            if !collect.is_zero() {
+                std::thread::sleep(collect);
+            }
+        }
     });
-
     let client = Client::open(&fifo).with_rank(3);
-    let silent = Client::silent();
-    println!("{MARKERS} markers each, in bursts of {BURST}; ns a marker     median      p99");
-    show("two clock readings, no marker", || ());
-    show("outside powerprof: mark", || silent.mark("forward"));
-    show("outside powerprof: span", || drop(silent.span("forward")));
     show("mark", || client.mark("forward"));
     show("begin step with index", || client.begin("step", 123_456));
     show("end step with samples and tokens", || client.end("step", 32, 32_768));
@@ -58,7 +74,7 @@ fn show(what: &str, mut marker: impl FnMut()) {
     }
     times_ns.sort_unstable();
     println!(
-        "{what:50} {:12} {:8}",
+        "  {what:48} {:12} {:8}",
         times_ns[MARKERS / 2],
         times_ns[MARKERS / 100 * 99]
     );

@@ -26,3 +26,8 @@ pub mod client;
 
 pub use client::{Client, Span};
 pub use wire::{Devices, Event, Line, Name, Verb, WireError};
+
+/// The page's Rust program, tested as it stands there.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/markers.md")]
+pub struct DocumentedProtocol;

@@ -254,24 +254,17 @@ fn threads_share_a_client_and_no_line_is_mixed_or_lost_uncounted() {
     }
 }
 
-#[test]
-fn a_forked_child_writes_on_and_reports_only_its_own_losses() {
+/// Runs this in a forked child and waits for it. It may only do what takes no lock and allocates nothing.
+fn in_forked_child(work: impl FnOnce()) {
     unsafe extern "C" {
         fn fork() -> c_int;
         fn waitpid(pid: c_int, status: *mut c_int, options: c_int) -> c_int;
         fn _exit(status: c_int) -> !;
     }
-    let mut channel = Channel::new();
-    let client = channel.client();
-    for _ in 0..5000 {
-        client.mark("flood");
-    }
-    let lost = 5000 - channel.drain().len() as u64;
-    assert!(lost > 0);
-    // SAFETY: the child only sends a marker, which takes no lock and allocates nothing, and leaves by `_exit`.
+    // SAFETY: the child does only what is promised above, and leaves by `_exit`.
     let child = unsafe { fork() };
     if child == 0 {
-        client.mark("child");
+        work();
         // SAFETY: ends this process.
         unsafe { _exit(0) }
     }
@@ -280,6 +273,18 @@ fn a_forked_child_writes_on_and_reports_only_its_own_losses() {
     // SAFETY: `status` is a live int, `child` is our own.
     assert_eq!(unsafe { waitpid(child, &mut status, 0) }, child);
     assert_eq!(status, 0, "the child ended by itself");
+}
+
+#[test]
+fn a_forked_child_writes_on_and_reports_only_its_own_losses() {
+    let mut channel = Channel::new();
+    let client = channel.client();
+    for _ in 0..5000 {
+        client.mark("flood");
+    }
+    let lost = 5000 - channel.drain().len() as u64;
+    assert!(lost > 0);
+    in_forked_child(|| client.mark("child"));
     client.mark("parent");
     let lines = channel.drain();
     assert_eq!(
@@ -287,6 +292,20 @@ fn a_forked_child_writes_on_and_reports_only_its_own_losses() {
         ["child", "parent"]
     );
     assert_eq!((line(&lines[0]).dropped, line(&lines[1]).dropped), (None, Some(lost)));
+}
+
+#[test]
+fn a_span_is_ended_by_the_process_that_began_it() {
+    let mut channel = Channel::new();
+    let client = channel.client();
+    let mut span = Some(client.span("train"));
+    in_forked_child(|| {
+        drop(span.take());
+        drop(client.span("own"));
+    });
+    drop(span);
+    let lines: Vec<_> = channel.drain().iter().map(|text| without_stamp(text)).collect();
+    assert_eq!(lines, ["begin train", "begin own", "end own", "end train"]);
 }
 
 /// The other half of [`the_environment_names_pipe_and_rank`]: variables can only be set safely for another process.

@@ -10,6 +10,8 @@ pub struct Span<'c> {
     /// `None`: outside powerprof, or ended already.
     client: Option<&'c Client>,
     name: NameBuf,
+    /// Who began it: a child forked meanwhile holds a copy of this guard, but the span is its parent's to end.
+    process: u32,
 }
 
 impl<'c> Span<'c> {
@@ -18,6 +20,7 @@ impl<'c> Span<'c> {
             return Self {
                 client: None,
                 name: NameBuf::lossy(""),
+                process: 0,
             };
         }
         let name = NameBuf::lossy(name);
@@ -25,6 +28,7 @@ impl<'c> Span<'c> {
         Self {
             client: Some(client),
             name,
+            process: std::process::id(),
         }
     }
 
@@ -38,7 +42,9 @@ impl<'c> Span<'c> {
     }
 
     fn end(&mut self, event: Event<'_>) {
-        if let Some(client) = self.client.take() {
+        if let Some(client) = self.client.take()
+            && self.process == std::process::id()
+        {
             client.send(self.name.as_name(), event);
         }
     }

@@ -1,0 +1,110 @@
+//! Which device the training runs on, and waiting for it.
+//!
+//! The binary links the CPU half of libtorch only, so that it starts where no CUDA libraries are. The CUDA half registers itself
+//! when it is loaded; that must happen before libtorch first asks for CUDA, because it caches the answer.
+
+use std::{ffi::CString, fs, path::PathBuf};
+
+use tch::{Cuda, Device};
+
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    #[error(
+        "--device {wanted}: no CUDA device can be used: {reason}\nhint: --device cpu, or --device auto to take what is there"
+    )]
+    NoCuda { wanted: String, reason: String },
+    #[error(
+        "--device {wanted}: there are {found} CUDA devices\nhint: numbers start at 0 and follow CUDA_VISIBLE_DEVICES"
+    )]
+    NoSuchDevice { wanted: String, found: i64 },
+    #[error("--device {0}: not a device\nhint: auto, cpu, cuda or cuda:N")]
+    Unknown(String),
+}
+
+/// Loads libtorch_cuda.so from where libtorch_cpu.so came from. The error says why CUDA is out of reach, which is no fault on
+/// a machine without it. Call before anything else asks libtorch for CUDA.
+pub fn load_cuda() -> Result<(), String> {
+    let maps = fs::read_to_string("/proc/self/maps").map_err(|e| format!("/proc/self/maps: {e}"))?;
+    let cpu = maps.lines().find(|line| line.ends_with("/libtorch_cpu.so"));
+    let start = cpu.and_then(|line| line.find('/').map(|at| &line[at..]));
+    let path = start
+        .map(|cpu| PathBuf::from(cpu).with_file_name("libtorch_cuda.so"))
+        .ok_or("libtorch_cpu.so is not loaded")?;
+    let name = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|e| e.to_string())?;
+    // SAFETY: loads a library that is made to be loaded so; its initialisers only register kernels.
+    let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
+    if !handle.is_null() {
+        return Ok(());
+    }
+    // SAFETY: after a failed dlopen, dlerror returns a string or null.
+    let reason = unsafe {
+        let text = libc::dlerror();
+        if text.is_null() {
+            None
+        } else {
+            Some(std::ffi::CStr::from_ptr(text).to_string_lossy().into_owned())
+        }
+    };
+    Err(reason.unwrap_or_else(|| "dlopen gave no reason".into()))
+}
+
+/// `auto`, `cpu`, `cuda` or `cuda:N`. `cuda` is what [`load_cuda`] returned.
+pub fn choose(wanted: &str, cuda: &Result<(), String>) -> Result<Device, DeviceError> {
+    let number = match wanted {
+        "cpu" => return Ok(Device::Cpu),
+        "auto" => {
+            return Ok(if cuda.is_ok() {
+                Device::cuda_if_available()
+            } else {
+                Device::Cpu
+            });
+        }
+        "cuda" => 0,
+        other => {
+            let number = other.strip_prefix("cuda:").and_then(|n| n.parse().ok());
+            number.ok_or_else(|| DeviceError::Unknown(other.to_owned()))?
+        }
+    };
+    if let Err(reason) = cuda {
+        return Err(DeviceError::NoCuda {
+            wanted: wanted.to_owned(),
+            reason: reason.clone(),
+        });
+    }
+    if !Cuda::is_available() {
+        return Err(DeviceError::NoCuda {
+            wanted: wanted.to_owned(),
+            reason: "no driver, or no GPU is visible".into(),
+        });
+    }
+    let found = Cuda::device_count();
+    if number as i64 >= found {
+        return Err(DeviceError::NoSuchDevice {
+            wanted: wanted.to_owned(),
+            found,
+        });
+    }
+    Ok(Device::Cuda(number))
+}
+
+/// Waits until the device has done all that was asked of it. Phases are measured between such points.
+pub fn synchronize(device: Device) {
+    if let Device::Cuda(number) = device {
+        Cuda::synchronize(number as i64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_is_always_there_and_nonsense_is_refused() {
+        let none = Err("not here".to_owned());
+        assert_eq!(choose("cpu", &none).unwrap(), Device::Cpu);
+        assert_eq!(choose("auto", &none).unwrap(), Device::Cpu);
+        assert!(choose("cuda:1", &none).unwrap_err().to_string().contains("not here"));
+        assert!(matches!(choose("tpu", &none), Err(DeviceError::Unknown(_))));
+        assert!(matches!(choose("cuda:x", &none), Err(DeviceError::Unknown(_))));
+    }
+}

@@ -1,0 +1,211 @@
+//! The command line, checked, with defaults that depend on other flags filled in. Nothing is read or loaded here.
+
+use crate::{
+    cli::{Cli, Model},
+    data::builtin,
+    models::{config::LedConfig, input},
+    optim::AdamWConfig,
+    tokenizer::{Frame, Tokenizer},
+};
+
+/// The caller's mistake: exit status 2.
+#[derive(Debug, thiserror::Error)]
+pub enum UsageError {
+    #[error("--{flag} {value}: {problem}\nhint: {hint}")]
+    Flag {
+        flag: &'static str,
+        value: String,
+        problem: String,
+        hint: String,
+    },
+}
+
+fn refuse(flag: &'static str, value: impl ToString, problem: &str, hint: &str) -> UsageError {
+    UsageError::Flag {
+        flag,
+        value: value.to_string(),
+        problem: problem.to_owned(),
+        hint: hint.to_owned(),
+    }
+}
+
+#[derive(Debug)]
+pub struct Plan {
+    pub cli: Cli,
+    pub target_len: usize,
+    pub lr: f64,
+    pub adamw: AdamWConfig,
+}
+
+impl Plan {
+    pub fn new(cli: Cli) -> Result<Self, UsageError> {
+        positive("batch-size", cli.batch_size)?;
+        positive("infer-batch-size", cli.infer_batch_size)?;
+        positive("log-every", cli.log_every as usize)?;
+        if let Some(threads) = cli.threads {
+            positive("threads", threads.max(0) as usize)?;
+        }
+        let target_len = cli.target_len.unwrap_or(if cli.data.is_some() { 128 } else { 16 });
+        at_least("seq-len", cli.seq_len, Frame::SMALLEST + 1)?;
+        at_least("target-len", target_len, Frame::SMALLEST)?;
+        let special = Frame::SMALLEST;
+        if cli.data.is_none() && cli.seq_len < builtin::MIN_LENGTH + special {
+            let hint = format!(
+                "at least {}, or bring shorter documents with --data",
+                builtin::MIN_LENGTH + special
+            );
+            return Err(refuse("seq-len", cli.seq_len, "the built-in task does not fit", &hint));
+        }
+        let lr = cli.lr.unwrap_or(if cli.weights.is_some() { 2e-5 } else { 2e-3 });
+        within("lr", lr, 0.0, 1.0)?;
+        within("warmup-ratio", cli.warmup_ratio, 0.0, 1.0)?;
+        within("weight-decay", cli.weight_decay, 0.0, 1.0)?;
+        within("beta1", cli.beta1, 0.0, 1.0 - f64::EPSILON)?;
+        within("beta2", cli.beta2, 0.0, 1.0 - f64::EPSILON)?;
+        within("adam-eps", cli.adam_eps, f64::MIN_POSITIVE, 1.0)?;
+        within("max-grad-norm", cli.max_grad_norm, f64::MIN_POSITIVE, f64::MAX)?;
+        if let Some(p) = cli.dropout {
+            within("dropout", p, 0.0, 1.0 - f64::EPSILON)?;
+        }
+        let adamw = AdamWConfig {
+            variant: cli.adamw,
+            betas: (cli.beta1, cli.beta2),
+            eps: cli.adam_eps,
+            weight_decay: cli.weight_decay,
+            max_norm: cli.max_grad_norm,
+        };
+        Ok(Self {
+            target_len,
+            lr,
+            adamw,
+            cli,
+        })
+    }
+
+    /// The preset's configuration; only led-tiny takes its vocabulary from the tokenizer.
+    pub fn preset(&self, tokenizer: &Tokenizer) -> LedConfig {
+        match self.cli.model {
+            Model::LedTiny => LedConfig {
+                dropout: 0.0,
+                ..LedConfig::tiny(tokenizer.vocab_size() as i64)
+            },
+            Model::LedBase => LedConfig::base(),
+            Model::LedLarge => LedConfig::large(),
+        }
+    }
+
+    /// What must hold between flags and configuration.
+    pub fn check(&self, config: &LedConfig, tokenizer: &Tokenizer) -> Result<(), UsageError> {
+        let limit = |flag, wanted: usize, most: i64| {
+            let problem = format!("the model has {most} positions");
+            let hint = format!("at most {most}");
+            if wanted as i64 > most {
+                Err(refuse(flag, wanted, &problem, &hint))
+            } else {
+                Ok(())
+            }
+        };
+        limit("seq-len", self.cli.seq_len, config.max_encoder_position_embeddings)?;
+        limit("target-len", self.target_len, config.max_decoder_position_embeddings)?;
+        let (have, room) = (tokenizer.vocab_size() as i64, config.vocab_size);
+        let folder = self.cli.tokenizer.as_ref().or(self.cli.weights.as_ref());
+        let folder = folder.map_or_else(|| "(one token per byte)".to_owned(), |dir| dir.display().to_string());
+        if have > room {
+            let problem = format!("{have} tokens, but the model's table has {room} rows");
+            return Err(refuse(
+                "tokenizer",
+                folder,
+                &problem,
+                "take the vocabulary that belongs to the weights",
+            ));
+        }
+        let theirs = [config.pad_token_id, config.eos_token_id, config.decoder_start_token_id];
+        let ours = [tokenizer.pad(), tokenizer.eos(), tokenizer.decoder_start()];
+        if ours != theirs {
+            let problem = format!("pad, eos and decoder start are {ours:?}, in config.json {theirs:?}");
+            return Err(refuse(
+                "tokenizer",
+                folder,
+                &problem,
+                "take the vocabulary that belongs to the weights",
+            ));
+        }
+        Ok(())
+    }
+
+    pub fn globals(&self) -> input::Globals {
+        input::Globals::First
+    }
+}
+
+fn positive(flag: &'static str, value: usize) -> Result<(), UsageError> {
+    at_least(flag, value, 1)
+}
+
+fn at_least(flag: &'static str, value: usize, least: usize) -> Result<(), UsageError> {
+    let hint = format!("at least {least}");
+    if value < least {
+        Err(refuse(flag, value, "too small", &hint))
+    } else {
+        Ok(())
+    }
+}
+
+fn within(flag: &'static str, value: f64, low: f64, high: f64) -> Result<(), UsageError> {
+    if (low..=high).contains(&value) {
+        return Ok(());
+    }
+    Err(refuse(
+        flag,
+        value,
+        "out of range",
+        &format!("between {low} and {high}"),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn plan(args: &[&str]) -> Result<Plan, UsageError> {
+        Plan::new(Cli::try_parse_from(std::iter::once(&"lcbench-train").chain(args)).unwrap())
+    }
+
+    #[test]
+    fn bad_values_name_their_flag_and_the_fix() {
+        for (args, flag) in [
+            (["--batch-size", "0"], "--batch-size 0"),
+            (["--seq-len", "100"], "--seq-len 100"),
+            (["--lr", "3"], "--lr 3"),
+            (["--dropout", "1"], "--dropout 1"),
+            (["--beta2", "1"], "--beta2 1"),
+            (["--target-len", "1"], "--target-len 1"),
+        ] {
+            let message = plan(&args).unwrap_err().to_string();
+            assert!(message.starts_with(flag) && message.contains("hint:"), "{message}");
+        }
+    }
+
+    #[test]
+    fn positions_limit_the_lengths() {
+        let tokenizer = Tokenizer::bytes(crate::tokenizer::Family::Led);
+        let plan = plan(&["--seq-len", "20000"]).unwrap();
+        let config = plan.preset(&tokenizer);
+        assert!(
+            plan.check(&config, &tokenizer)
+                .unwrap_err()
+                .to_string()
+                .contains("16384")
+        );
+    }
+
+    #[test]
+    fn rate_and_target_depend_on_what_is_given() {
+        assert_eq!(plan(&[]).unwrap().target_len, 16);
+        assert_eq!(plan(&["--data", "d"]).unwrap().target_len, 128);
+        assert_eq!(plan(&["--weights", "w"]).unwrap().lr, 2e-5);
+        assert_eq!(plan(&["--weights", "w", "--lr", "1e-4"]).unwrap().lr, 1e-4);
+    }
+}

@@ -1,0 +1,133 @@
+//! The Rust side of `shim/shim.cpp`: libtorch calls that tch 0.24 does not bind. The only unsafe code beside `device`.
+
+use std::ffi::{CStr, c_char, c_int};
+
+use tch::Tensor;
+use torch_sys::C_tensor;
+
+#[derive(Debug, thiserror::Error)]
+#[error("libtorch: {0}")]
+pub struct ShimError(String);
+
+unsafe extern "C" {
+    fn lcbench_shim_error() -> *const c_char;
+    fn lcbench_fused_adamw(
+        params: *const *const C_tensor,
+        grads: *const *const C_tensor,
+        m: *const *const C_tensor,
+        v: *const *const C_tensor,
+        n: usize,
+        step: *const C_tensor,
+        scale: *const C_tensor,
+        lr: f64,
+        beta1: f64,
+        beta2: f64,
+        eps: f64,
+        decay: f64,
+    ) -> c_int;
+    fn lcbench_total_norm(tensors: *const *const C_tensor, n: usize, out: *mut *mut C_tensor) -> c_int;
+    fn lcbench_allow_tf32(allow: bool);
+    fn lcbench_peak_memory(device: c_int, allocated: *mut i64, reserved: *mut i64) -> c_int;
+    fn lcbench_reset_peak_memory(device: c_int) -> c_int;
+}
+
+fn check(status: c_int) -> Result<(), ShimError> {
+    if status == 0 {
+        return Ok(());
+    }
+    // SAFETY: the shim returns a NUL-terminated string that lives until this thread's next call into it.
+    let reason = unsafe { CStr::from_ptr(lcbench_shim_error()) };
+    // libtorch appends its C++ stack; the first line is the message.
+    Err(ShimError(
+        reason
+            .to_string_lossy()
+            .lines()
+            .next()
+            .unwrap_or("no reason given")
+            .to_owned(),
+    ))
+}
+
+fn pointers(tensors: &[&Tensor]) -> Vec<*const C_tensor> {
+    tensors.iter().map(|t| t.as_ptr()).collect()
+}
+
+/// The numbers of one AdamW step. `scale`: gradients are divided by it.
+#[derive(Debug)]
+pub struct AdamStep<'a> {
+    pub step: &'a Tensor,
+    pub scale: Option<&'a Tensor>,
+    pub lr: f64,
+    pub betas: (f64, f64),
+    pub eps: f64,
+    pub decay: f64,
+}
+
+/// One fused AdamW step, in place on `params`, `m` and `v`; the four lists run in parallel.
+pub fn fused_adamw(
+    params: &[&Tensor],
+    grads: &[&Tensor],
+    m: &[&Tensor],
+    v: &[&Tensor],
+    by: &AdamStep<'_>,
+) -> Result<(), ShimError> {
+    assert!(grads.len() == params.len() && m.len() == params.len() && v.len() == params.len());
+    let [params, grads, m, v] = [params, grads, m, v].map(pointers);
+    let scale = by.scale.map_or(std::ptr::null(), |scale| scale.as_ptr());
+    // SAFETY: every pointer is a live at::Tensor borrowed for the call, and the lists have equal lengths.
+    check(unsafe {
+        lcbench_fused_adamw(
+            params.as_ptr(),
+            grads.as_ptr(),
+            m.as_ptr(),
+            v.as_ptr(),
+            params.len(),
+            by.step.as_ptr(),
+            scale,
+            by.lr,
+            by.betas.0,
+            by.betas.1,
+            by.eps,
+            by.decay,
+        )
+    })
+}
+
+/// The Euclidean norm of all tensors taken together, left on their device.
+pub fn total_norm(tensors: &[&Tensor]) -> Result<Tensor, ShimError> {
+    let list = pointers(tensors);
+    let mut out = std::ptr::null_mut();
+    // SAFETY: as above; `out` receives a handle of its own, which the new Tensor frees.
+    unsafe {
+        check(lcbench_total_norm(list.as_ptr(), list.len(), &raw mut out))?;
+        Ok(Tensor::from_ptr(out))
+    }
+}
+
+/// Whether fp32 matrix products may run on tensor cores with 10-bit mantissas (TF32).
+pub fn allow_tf32(allow: bool) {
+    // SAFETY: sets a flag of libtorch's global context.
+    unsafe { lcbench_allow_tf32(allow) }
+}
+
+/// Bytes on a CUDA device since the last reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeakMemory {
+    pub allocated: i64,
+    pub reserved: i64,
+}
+
+pub fn peak_memory(cuda_device: usize) -> Result<PeakMemory, ShimError> {
+    let mut peak = PeakMemory {
+        allocated: 0,
+        reserved: 0,
+    };
+    // SAFETY: both pointers are valid for the call.
+    check(unsafe { lcbench_peak_memory(cuda_device as c_int, &raw mut peak.allocated, &raw mut peak.reserved) })?;
+    Ok(peak)
+}
+
+pub fn reset_peak_memory(cuda_device: usize) -> Result<(), ShimError> {
+    // SAFETY: takes a number.
+    check(unsafe { lcbench_reset_peak_memory(cuda_device as c_int) })
+}

@@ -1,0 +1,113 @@
+//! The run in figures, for scripts: one line of JSON. Unknown is null.
+
+use std::{fs, io, path::Path};
+
+use serde::Serialize;
+use tch::Device;
+
+use crate::{
+    evaluate::Evaluation,
+    phases::Work,
+    plan::Plan,
+    setup::Trainee,
+    shim::{self, ShimError},
+    train::Training,
+};
+
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    pub schema: &'static str,
+    pub model: &'static str,
+    /// Whether the weights came from a checkpoint: accuracy means nothing otherwise.
+    pub pretrained: bool,
+    pub parameters: i64,
+    pub device: String,
+    pub precision: String,
+    pub seq_len: usize,
+    pub target_len: usize,
+    pub batch_size: usize,
+    pub seed: u64,
+    pub train: Option<Training>,
+    pub validate: Option<Evaluated>,
+    pub infer: Option<Evaluated>,
+    /// Of tensors on a CUDA device, at their peak.
+    pub peak_memory_bytes: Option<i64>,
+    pub peak_reserved_bytes: Option<i64>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Evaluated {
+    pub work: Work,
+    pub seconds: f64,
+    pub loss: Option<f64>,
+    /// How the predictions came about; scores of different kinds do not compare.
+    pub scoring: &'static str,
+    pub rouge1: Option<f64>,
+    pub rouge2: Option<f64>,
+    pub rouge_l: Option<f64>,
+    pub rouge_mean: Option<f64>,
+    pub f1: Option<f64>,
+    pub exact_match: Option<f64>,
+    /// Per cent right at labelled positions: of tokens, and documents without a wrong one.
+    pub label_tokens: Option<f64>,
+    pub label_documents: Option<f64>,
+}
+
+impl Summary {
+    pub fn new(plan: &Plan, trainee: &Trainee, device: Device) -> Self {
+        Self {
+            schema: "lcbench.summary/1",
+            model: plan.cli.model.name(),
+            pretrained: plan.cli.weights.is_some(),
+            parameters: trainee.params.count(),
+            device: format!("{device:?}").to_lowercase(),
+            precision: format!("{:?}", plan.cli.precision).to_lowercase(),
+            seq_len: plan.cli.seq_len,
+            target_len: plan.target_len,
+            batch_size: plan.cli.batch_size,
+            seed: plan.cli.seed,
+            train: None,
+            validate: None,
+            infer: None,
+            peak_memory_bytes: None,
+            peak_reserved_bytes: None,
+        }
+    }
+
+    pub fn add(&mut self, phase: &str, done: &Evaluation) {
+        let scores = done.scores.as_ref();
+        let evaluated = Evaluated {
+            work: done.work,
+            seconds: done.seconds,
+            loss: done.loss,
+            scoring: "teacher-forced",
+            rouge1: scores.map(|s| s.rouge1),
+            rouge2: scores.map(|s| s.rouge2),
+            rouge_l: scores.map(|s| s.rouge_l),
+            rouge_mean: scores.map(|s| s.rouge_mean),
+            f1: scores.map(|s| s.f1),
+            exact_match: scores.map(|s| s.exact_match),
+            label_tokens: done.labels.map(|l| l.tokens),
+            label_documents: done.labels.map(|l| l.documents),
+        };
+        match phase {
+            "validate" => self.validate = Some(evaluated),
+            _ => self.infer = Some(evaluated),
+        }
+    }
+
+    /// Reads what is known only at the end.
+    pub fn finish(&mut self, device: Device) -> Result<(), ShimError> {
+        if let Device::Cuda(number) = device {
+            let peak = shim::peak_memory(number)?;
+            self.peak_memory_bytes = Some(peak.allocated);
+            self.peak_reserved_bytes = Some(peak.reserved);
+        }
+        Ok(())
+    }
+
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        let line = serde_json::to_string(self)?;
+        fs::write(path, line + "\n")
+    }
+}

@@ -1,0 +1,148 @@
+//! `lcbench-train` from the outside: a short run that learns, its summary, its markers' file, and its error messages.
+
+use std::{
+    fs,
+    io::Read,
+    process::{Command, Output},
+};
+
+fn lcbench(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lcbench-train"));
+    // Waiting threads sleep: tests share the machine with one another.
+    command
+        .args(args)
+        .env("OMP_WAIT_POLICY", "PASSIVE")
+        .env_remove("POWERPROF_MARKERS")
+        .output()
+        .unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+const SHORT: [&str; 8] = [
+    "--seq-len",
+    "300",
+    "--batch-size",
+    "4",
+    "--max-eval",
+    "6",
+    "--device",
+    "cpu",
+];
+
+#[test]
+fn a_short_run_learns_and_sums_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let summary = dir.path().join("summary.json");
+    let path = summary.to_str().unwrap();
+    let output = lcbench(
+        &[
+            &SHORT[..],
+            &["--max-steps", "20", "--log-every", "5", "--summary", path],
+        ]
+        .concat(),
+    );
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(output.stdout.is_empty(), "stdout is data's, and there is none");
+    assert!(stderr(&output).contains("RANDOM weights"), "{}", stderr(&output));
+    let summary: serde_json::Value = serde_json::from_str(&fs::read_to_string(summary).unwrap()).unwrap();
+    let losses = summary["train"]["losses"].as_array().unwrap();
+    let loss = |i: usize| losses[i][1].as_f64().unwrap();
+    assert!(loss(3) < loss(0) - 0.3, "the loss does not fall: {losses:?}");
+    assert_eq!(summary["train"]["work"]["samples"], 80);
+    assert_eq!(summary["validate"]["work"]["samples"], 6);
+    assert_eq!(summary["infer"]["work"]["samples"], 6);
+    assert_eq!(summary["pretrained"], false);
+    assert!(summary["peak_memory_bytes"].is_null());
+}
+
+#[test]
+fn the_seed_decides_everything() {
+    let losses = |seed: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("summary.json");
+        let more = [
+            "--max-steps",
+            "4",
+            "--log-every",
+            "1",
+            "--threads",
+            "1",
+            "--dropout",
+            "0.1",
+            "--seed",
+            seed,
+        ];
+        let output = lcbench(&[&SHORT[..], &more, &["--summary", path.to_str().unwrap()]].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        let summary: serde_json::Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+        summary["train"]["losses"].to_string()
+    };
+    assert_eq!(losses("7"), losses("7"));
+    assert_ne!(losses("7"), losses("8"));
+}
+
+#[test]
+fn phases_arrive_on_the_marker_pipe() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("markers");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let read = {
+        let pipe = pipe.clone();
+        std::thread::spawn(move || {
+            let mut text = String::new();
+            // Opened for writing too, so that opening does not wait for the trainer.
+            fs::File::open(pipe).unwrap().read_to_string(&mut text).unwrap();
+            text
+        })
+    };
+    let holder = fs::OpenOptions::new().write(true).open(&pipe).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lcbench-train"));
+    command.args(SHORT).args(["--max-steps", "2", "--log-every", "1"]);
+    let output = command
+        .env("OMP_WAIT_POLICY", "PASSIVE")
+        .env("POWERPROF_MARKERS", &pipe)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    drop(holder);
+    let text = read.join().unwrap();
+    let events: Vec<(&str, &str)> = text
+        .lines()
+        .filter_map(|line| Some((line.split(' ').next()?, line.split(' ').nth(1)?)))
+        .collect();
+    let count = |verb: &str, name: &str| events.iter().filter(|event| **event == (verb, name)).count();
+    for name in ["load", "tokenize", "train", "validate", "infer"] {
+        assert_eq!((count("begin", name), count("end", name)), (1, 1), "{name}: {text}");
+    }
+    for name in ["data", "forward", "backward", "optimizer"] {
+        assert_eq!((count("begin", name), count("end", name)), (2, 2), "{name}: {text}");
+    }
+    let work = text
+        .lines()
+        .filter(|line| line.starts_with("end step ") && line.contains("samples=4 tokens="));
+    assert_eq!(work.count(), 2 + 1, "{text}"); // two training steps, and the first of two validation batches of 4 + 2
+    assert_eq!(count("metric", "loss"), 2, "{text}");
+    assert_eq!(count("metric", "validate_f1"), 1, "{text}");
+}
+
+#[test]
+fn mistakes_say_which_flag_and_what_to_do() {
+    for (args, status, parts) in [
+        (&["--model", "gpt"][..], 2, ["--model", "led-tiny"]),
+        (&["--batch-size", "0"], 2, ["--batch-size 0", "at least 1"]),
+        (&["--seq-len", "20000"], 2, ["--seq-len 20000", "at most 16384"]),
+        (&["--data", "no/such"], 1, ["no/such", "hint:"]),
+        (&["--weights", "no/such"], 1, ["no/such", "hint:"]),
+        (&["--device", "tpu"], 2, ["--device tpu", "cuda:N"]),
+    ] {
+        let output = lcbench(args);
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(status), "{args:?}: {text}");
+        for part in parts {
+            assert!(text.contains(part), "{args:?} does not say {part:?}: {text}");
+        }
+    }
+}

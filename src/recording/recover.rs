@@ -1,0 +1,90 @@
+//! A recording that was cut off -> a plainly closed file that any HDF5 program opens.
+//!
+//! The rows are copied into a new file, which then takes the name: the original is there, untouched, until the copy is whole.
+
+use std::path::{Path, PathBuf};
+
+use super::RecordingError;
+use super::column::Storage;
+use super::reader::Reader;
+use super::writer::{Writer, draft, publish};
+use crate::model::device::Device;
+use crate::model::recording::{Chunk, DeviceStreams, RunInfo};
+use crate::model::sample::Columns;
+
+/// What [`recover`] found, and made of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recovered {
+    /// The plainly closed file.
+    pub path: PathBuf,
+    /// Whether its end had been recorded (the recorder died while closing).
+    pub complete: bool,
+    /// Readings of devices that were saved.
+    pub readings: u64,
+    /// Markers that were saved.
+    pub markers: u64,
+}
+
+/// Copy what can be read of `path` to `out`, or in its own place where there is no `out`.
+pub fn recover(path: &Path, out: Option<&Path>, force: bool) -> Result<Recovered, RecordingError> {
+    let target = out.unwrap_or(path);
+    let in_place = out.is_none();
+    if !in_place && !force && target.symlink_metadata().is_ok() {
+        return Err(RecordingError::AlreadyExists {
+            path: target.to_path_buf(),
+        });
+    }
+    let reader = Reader::open(path)?;
+    let run = reader.run()?;
+    let devices: Vec<(Device, Columns)> = reader
+        .devices()?
+        .into_iter()
+        .map(|device| reader.columns(&device).map(|columns| (device, columns)))
+        .collect::<Result<_, _>>()?;
+    let draft = draft(target)?;
+    let recovered = copy(&reader, &run, &devices, &draft)?;
+    publish(draft, target, force || in_place)?;
+    Ok(Recovered {
+        path: target.to_path_buf(),
+        ..recovered
+    })
+}
+
+fn copy(
+    reader: &Reader,
+    run: &RunInfo,
+    devices: &[(Device, Columns)],
+    target: &Path,
+) -> Result<Recovered, RecordingError> {
+    let mut writer = Writer::create_at(target, run, devices, Storage::AtOnce, true)?;
+    let common = reader.common()?;
+    let markers = common.markers.len() as u64;
+    writer.append(&common)?;
+    drop(common);
+    let mut readings = 0;
+    for (position, (device, _)) in devices.iter().enumerate() {
+        // One device in memory at a time.
+        let mut streams = vec![DeviceStreams::default(); devices.len()];
+        streams[position] = reader.streams(device)?;
+        readings += streams[position].power.times.len() as u64;
+        writer.append(&Chunk {
+            devices: streams,
+            ..Chunk::default()
+        })?;
+        writer.flush()?;
+    }
+    let end = reader.end()?;
+    match end {
+        Some(end) => writer.finish(end)?,
+        None => {
+            writer.flush()?;
+            writer.close()?;
+        }
+    }
+    Ok(Recovered {
+        path: target.to_path_buf(),
+        complete: end.is_some(),
+        readings,
+        markers,
+    })
+}

@@ -1,0 +1,317 @@
+//! Writing a recording while it happens.
+//!
+//! The file appears under its name at once, with every table in it, and is in single-writer mode from then on: HDF5 orders its
+//! writes so that whatever a [`Writer::flush`] returned from can be read again, though the process be killed at any later
+//! instant. Rows gather in memory between flushes; the caller decides when to flush, and loses at most what came after.
+//!
+//! Invariants: groups, columns and attributes are all made before single-writer mode begins; the end of the run is a row like
+//! any other; an error leaves the rows pending, so that a later flush may succeed (a disk that was full for a while).
+//! A file that could not be written is never closed: closing it would take its mark off, and leave a file that claims to be
+//! longer than it is.
+
+use std::fs::Permissions;
+use std::mem::ManuallyDrop;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use hdf5::File;
+use hdf5::file::LibraryVersion;
+use tempfile::TempPath;
+
+use super::column::{Append, Storage};
+use super::error::{Fault, RecordingError};
+use super::journal::{ClockTable, EndTable, EventTable, HostTable, StartTable, SweepTable, WarningTable};
+use super::markers::{FaultTable, MarkerTable};
+use super::open::{LOCKING, close_on_exec};
+use super::streams::{PowerTable, StateTable};
+use super::{device, run};
+use crate::model::device::Device;
+use crate::model::recording::{Chunk, RunEnd, RunInfo};
+use crate::model::sample::Columns;
+
+/// Rows of one column that may wait in memory: a flood of markers between two flushes must not fill it.
+const MOST_PENDING: usize = 1 << 14;
+
+/// A recording being written.
+pub struct Writer {
+    open: ManuallyDrop<Open>,
+    path: PathBuf,
+    /// Whether the last attempt to write failed.
+    failed: bool,
+}
+
+/// The open file. Tables before the file: HDF5 closes it when its last handle goes.
+struct Open {
+    tables: Tables,
+    file: File,
+}
+
+/// Everything that gets rows.
+struct Tables {
+    devices: Vec<(PowerTable, Option<StateTable>)>,
+    host: HostTable,
+    sweeps: SweepTable,
+    anchors: ClockTable,
+    markers: MarkerTable,
+    faults: FaultTable,
+    events: EventTable,
+    warnings: WarningTable,
+    start: StartTable,
+    end: EndTable,
+}
+
+impl Writer {
+    /// Begin a recording at `path`, which must not exist unless `force` is set. `ended`, `exit` and `complete` of `run` are
+    /// not looked at: [`finish`](Self::finish) says them.
+    pub fn create(
+        path: &Path,
+        run: &RunInfo,
+        devices: &[(Device, Columns)],
+        force: bool,
+    ) -> Result<Self, RecordingError> {
+        // Before any work is done; persist() checks again, without a gap in between.
+        if !force && path.symlink_metadata().is_ok() {
+            return Err(RecordingError::AlreadyExists {
+                path: path.to_path_buf(),
+            });
+        }
+        let draft = draft(path)?;
+        let storage = Storage::live(run.interval_ns);
+        let mut writer = Self::create_at(&draft, run, devices, storage, false)?;
+        writer
+            .open
+            .file
+            .start_swmr()
+            .and_then(|()| writer.open.file.flush())
+            .map_err(|e| Fault::from(e).writing(path))?;
+        publish(draft, path, force)?;
+        writer.path = path.to_path_buf();
+        Ok(writer)
+    }
+
+    /// Make the file with all its tables, not in single-writer mode.
+    pub(super) fn create_at(
+        path: &Path,
+        run: &RunInfo,
+        devices: &[(Device, Columns)],
+        storage: Storage,
+        recovered: bool,
+    ) -> Result<Self, RecordingError> {
+        device::check_ids(devices.iter().map(|(device, _)| device))?;
+        let create = |detail: String| RecordingError::Create {
+            path: path.to_path_buf(),
+            detail,
+        };
+        let mut builder = File::with_options();
+        // The layout that single-writer mode needs and that HDF5 1.10 and later read. Not `latest`: older tools fail on that.
+        builder.with_fapl(|p| {
+            p.libver_bounds(LibraryVersion::V110, LibraryVersion::V110)
+                .file_locking(LOCKING)
+        });
+        let file = builder.create(path).map_err(|e| create(e.to_string()))?;
+        close_on_exec(path).map_err(|e| create(e.to_string()))?;
+        let tables = Tables::create(&file, run, devices, storage, recovered).map_err(|e| e.writing(path))?;
+        Ok(Self {
+            open: ManuallyDrop::new(Open { tables, file }),
+            path: path.to_path_buf(),
+            failed: false,
+        })
+    }
+
+    /// Where it is being written.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Take rows. They are safe after the next [`flush`](Self::flush).
+    pub fn append(&mut self, chunk: &Chunk) -> Result<(), RecordingError> {
+        let tables = &mut self.open.tables;
+        tables.push(chunk).map_err(|e| e.writing(&self.path))?;
+        if tables.columns().iter().any(|column| column.pending() >= MOST_PENDING) {
+            let written = tables.write();
+            return self.wrote(written);
+        }
+        Ok(())
+    }
+
+    /// Hand every row to the operating system, in an order that survives the death of this process.
+    pub fn flush(&mut self) -> Result<(), RecordingError> {
+        let Open { tables, file } = &mut *self.open;
+        let written = tables.write().and_then(|()| Ok(file.flush()?));
+        self.wrote(written)
+    }
+
+    /// Say how the run ended, and close the file. Killed at any moment of it, the file opens, complete or not.
+    pub fn finish(mut self, end: RunEnd) -> Result<(), RecordingError> {
+        // The rows first: a file that says it is complete has all of them.
+        self.flush()?;
+        self.open.tables.end.push(&end);
+        self.flush()?;
+        self.close()
+    }
+
+    /// Close the file as it is: the recording stays cut off.
+    pub(super) fn close(self) -> Result<(), RecordingError> {
+        let file = self.open.file.clone();
+        let path = self.path.clone();
+        drop(self);
+        file.close().map_err(|e| Fault::from(e).writing(&path))
+    }
+
+    fn wrote(&mut self, written: Result<(), Fault>) -> Result<(), RecordingError> {
+        self.failed = written.is_err();
+        written.map_err(|e| e.writing(&self.path))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if self.failed {
+            return;
+        }
+        // SAFETY: `open` is touched nowhere after this, the only place that drops it.
+        unsafe { ManuallyDrop::drop(&mut self.open) }
+    }
+}
+
+impl Tables {
+    fn create(
+        file: &File,
+        info: &RunInfo,
+        devices: &[(Device, Columns)],
+        storage: Storage,
+        recovered: bool,
+    ) -> Result<Self, Fault> {
+        run::write(file, info, recovered)?;
+        device::write_order(file, devices.iter().map(|(device, _)| device))?;
+        let devices = devices
+            .iter()
+            .map(|(device, columns)| {
+                let group = device::write(file, device)?;
+                Ok((
+                    PowerTable::create(&group, columns, storage)?,
+                    StateTable::create(&group, columns, storage)?,
+                ))
+            })
+            .collect::<Result<_, Fault>>()?;
+        Ok(Self {
+            devices,
+            host: HostTable::create(file, storage)?,
+            sweeps: SweepTable::create(file, storage)?,
+            anchors: ClockTable::create(file, storage)?,
+            markers: MarkerTable::create(file, storage)?,
+            faults: FaultTable::create(file, storage)?,
+            events: EventTable::create(file, storage)?,
+            warnings: WarningTable::create(file, storage)?,
+            start: StartTable::create(file, storage)?,
+            end: EndTable::create(file, storage)?,
+        })
+    }
+
+    fn push(&mut self, chunk: &Chunk) -> Result<(), Fault> {
+        if !chunk.devices.is_empty() && chunk.devices.len() != self.devices.len() {
+            return Err(Fault::Shape(format!(
+                "{} devices, and not {}",
+                chunk.devices.len(),
+                self.devices.len()
+            )));
+        }
+        for ((power, state), streams) in self.devices.iter_mut().zip(&chunk.devices) {
+            if !streams.power.times.is_empty() {
+                power.push(&streams.power)?;
+            }
+            if let Some(state) = state
+                && !streams.state.times.is_empty()
+            {
+                state.push(&streams.state)?;
+            }
+        }
+        chunk.released.iter().for_each(|t| self.start.push(*t));
+        self.host.push(&chunk.host)?;
+        self.sweeps.push(&chunk.sweeps)?;
+        chunk.anchors.iter().for_each(|anchor| self.anchors.push(anchor));
+        chunk.markers.iter().try_for_each(|event| self.markers.push(event))?;
+        if let Some(faults) = &chunk.marker_faults {
+            self.faults.push(faults)?;
+        }
+        chunk.events.iter().for_each(|event| self.events.push(event));
+        chunk
+            .warnings
+            .iter()
+            .for_each(|(t, warning)| self.warnings.push(*t, warning));
+        Ok(())
+    }
+
+    fn columns(&mut self) -> Vec<&mut dyn Append> {
+        let mut all = Vec::new();
+        for (power, state) in &mut self.devices {
+            all.extend(power.columns());
+            all.extend(state.iter_mut().flat_map(StateTable::columns));
+        }
+        all.extend(self.host.columns());
+        all.extend(self.sweeps.columns());
+        all.extend(self.anchors.columns());
+        all.extend(self.markers.columns());
+        all.extend(self.faults.columns());
+        all.extend(self.events.columns());
+        all.extend(self.warnings.columns());
+        all.extend(self.start.columns());
+        all.extend(self.end.columns());
+        all
+    }
+
+    fn write(&mut self) -> Result<(), Fault> {
+        self.columns().into_iter().try_for_each(Append::write)
+    }
+}
+
+/// An empty file beside `path`, gone again unless it is published: a recorder that dies before its file can be read leaves
+/// nothing under the name it was to have.
+pub(super) fn draft(path: &Path) -> Result<TempPath, RecordingError> {
+    if path.to_str().is_none() {
+        return Err(RecordingError::NameNotUtf8 {
+            path: path.to_path_buf(),
+        });
+    }
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    if !folder.is_dir() {
+        return Err(RecordingError::NoFolder {
+            dir: folder.to_path_buf(),
+        });
+    }
+    let made = tempfile::Builder::new()
+        .prefix(".powerprof-")
+        .suffix(".h5.partial")
+        // As for any other file: the umask takes away what it should.
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder);
+    match made {
+        Ok(file) => Ok(file.into_temp_path()),
+        Err(e) => Err(RecordingError::Create {
+            path: path.to_path_buf(),
+            detail: e.to_string(),
+        }),
+    }
+}
+
+/// Give a draft its name.
+pub(super) fn publish(draft: TempPath, path: &Path, force: bool) -> Result<(), RecordingError> {
+    let create = |detail: String| RecordingError::Create {
+        path: path.to_path_buf(),
+        detail,
+    };
+    if force {
+        return draft.persist(path).map_err(|e| create(e.error.to_string()));
+    }
+    match draft.persist_noclobber(path) {
+        Ok(()) => Ok(()),
+        Err(_) if path.symlink_metadata().is_ok() => Err(RecordingError::AlreadyExists {
+            path: path.to_path_buf(),
+        }),
+        // A file system that can neither rename without replacing nor link: nothing is there, so an ordinary rename will do.
+        Err(e) => e.path.persist(path).map_err(|e| create(e.error.to_string())),
+    }
+}

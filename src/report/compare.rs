@@ -1,0 +1,255 @@
+//! What changed between two runs, phase by phase, with intervals, and whether a condition on it is met.
+//!
+//! A relative change is `other / base - 1`. Its interval comes from both runs' noise and timing; the sensors' own tolerance is added
+//! only where the runs did not use the same devices, since on the same ones it cancels. One run each says nothing about how
+//! much runs differ by themselves: times have no interval, and those of energies are a lower bound in that sense.
+
+mod condition;
+mod text;
+
+pub use self::condition::{Condition, ConditionError, Outcome, Verdict};
+pub use self::text::render;
+
+use crate::model::analysis::{Analysis, EnergyEstimate, Method, PhaseAnalysis};
+use crate::model::units::{Joules, Seconds};
+
+/// A figure that two runs can be compared by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quantity {
+    Joules,
+    JoulesPerSample,
+    JoulesPerToken,
+    WallSeconds,
+    MeanWatts,
+    SamplesPerSecond,
+    SamplesPerJoule,
+}
+
+impl Quantity {
+    pub const ALL: [Self; 7] = [
+        Self::Joules,
+        Self::JoulesPerSample,
+        Self::JoulesPerToken,
+        Self::WallSeconds,
+        Self::MeanWatts,
+        Self::SamplesPerSecond,
+        Self::SamplesPerJoule,
+    ];
+
+    /// The word in a condition; where the JSON report has the figure, its key there.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Joules => "joules",
+            Self::JoulesPerSample => "j_per_sample",
+            Self::JoulesPerToken => "j_per_token",
+            Self::WallSeconds => "wall_s",
+            Self::MeanWatts => "mean_power_w",
+            Self::SamplesPerSecond => "samples_per_s",
+            Self::SamplesPerJoule => "samples_per_s_per_w",
+        }
+    }
+
+    /// The inverse of [`Self::as_str`].
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|q| q.as_str() == word)
+    }
+}
+
+/// A relative change and, where it is known, the half-width of its 95 % interval; 0.03 is 3 %.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Change {
+    pub relative: f64,
+    pub half_width: Option<f64>,
+}
+
+impl Change {
+    /// Whether no change at all lies within the interval.
+    pub fn may_be_none(&self) -> bool {
+        self.half_width.is_some_and(|u| self.relative.abs() <= u)
+    }
+}
+
+/// What one run says about a phase, or about all of the run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Side {
+    wall: Seconds,
+    energy: EnergyEstimate,
+    samples: Option<u64>,
+    tokens: Option<u64>,
+}
+
+/// A phase in both runs; `None` where a run lacks it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pair {
+    /// `None`: the whole run.
+    pub path: Option<String>,
+    name: String,
+    depth: usize,
+    base: Option<Side>,
+    other: Option<Side>,
+    holds_estimate: bool,
+}
+
+/// Two runs side by side.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Comparison {
+    /// Phases of the base in its order, then those only the other has, then the whole run.
+    pub pairs: Vec<Pair>,
+    /// Both runs used the same devices, so that the sensors' tolerance cancels.
+    pub same_devices: bool,
+    base_run: String,
+    other_run: String,
+    caveats: Vec<String>,
+}
+
+impl Comparison {
+    /// Put `other` beside `base`.
+    pub fn new(base: &Analysis, other: &Analysis) -> Self {
+        let find = |analysis: &Analysis, path: &str| analysis.phases.iter().find(|p| p.path == path).cloned();
+        let mut pairs: Vec<Pair> = base
+            .phases
+            .iter()
+            .map(|p| Pair::of_phases(Some(p), find(other, &p.path).as_ref()))
+            .collect();
+        let only_other = other.phases.iter().filter(|p| find(base, &p.path).is_none());
+        pairs.extend(only_other.map(|p| Pair::of_phases(None, Some(p))));
+        pairs.push(Pair::of_runs(base, other));
+        let same_devices = identities(base) == identities(other);
+        Self {
+            pairs,
+            same_devices,
+            base_run: super::notes::run_line(base),
+            other_run: super::notes::run_line(other),
+            caveats: caveats(base, other, same_devices),
+        }
+    }
+
+    /// How a figure of this pair changed. `None` where either run does not know it.
+    pub fn change(&self, pair: &Pair, quantity: Quantity) -> Option<Change> {
+        let (base, other) = (pair.base?, pair.other?);
+        let ratio = other.value(quantity)? / base.value(quantity)?;
+        if !ratio.is_finite() {
+            return None;
+        }
+        let doubts = match quantity {
+            Quantity::WallSeconds | Quantity::SamplesPerSecond => None,
+            _ => base.doubt(!self.same_devices).zip(other.doubt(!self.same_devices)),
+        };
+        Some(Change {
+            relative: ratio - 1.0,
+            half_width: doubts.map(|(b, o)| ratio.abs() * b.hypot(o)),
+        })
+    }
+}
+
+impl Pair {
+    fn of_phases(base: Option<&PhaseAnalysis>, other: Option<&PhaseAnalysis>) -> Self {
+        let side = |p: &PhaseAnalysis| Side {
+            wall: p.wall,
+            energy: p.energy,
+            samples: p.samples,
+            tokens: p.tokens,
+        };
+        let either = base.or(other);
+        let estimate = |p: &PhaseAnalysis| {
+            p.energy.method == Method::Estimate || p.devices.iter().any(|d| d.energy.method == Method::Estimate)
+        };
+        Self {
+            path: either.map(|p| p.path.clone()),
+            name: either.map(|p| p.name.clone()).unwrap_or_default(),
+            depth: either.map_or(0, |p| p.depth),
+            base: base.map(side),
+            other: other.map(side),
+            holds_estimate: [base, other].into_iter().flatten().any(estimate),
+        }
+    }
+
+    fn of_runs(base: &Analysis, other: &Analysis) -> Self {
+        let sum = |analysis: &Analysis, work: fn(&PhaseAnalysis) -> Option<u64>| {
+            let top = analysis.phases.iter().filter(|p| p.depth == 0);
+            top.filter_map(work).reduce(u64::saturating_add)
+        };
+        let side = |analysis: &Analysis| Side {
+            wall: analysis.run.wall,
+            energy: analysis.total,
+            samples: sum(analysis, |p| p.samples),
+            tokens: sum(analysis, |p| p.tokens),
+        };
+        let estimate = |a: &Analysis| {
+            a.devices
+                .iter()
+                .any(|d| d.in_total && d.energy.method == Method::Estimate)
+        };
+        Self {
+            path: None,
+            name: "whole run".to_owned(),
+            depth: 0,
+            base: Some(side(base)),
+            other: Some(side(other)),
+            holds_estimate: estimate(base) || estimate(other),
+        }
+    }
+}
+
+impl Side {
+    fn value(&self, quantity: Quantity) -> Option<f64> {
+        let joules = self.energy.joules.map(Joules::get);
+        let positive = |n: Option<u64>| n.filter(|&n| n > 0).map(|n| n as f64);
+        let (samples, tokens) = (positive(self.samples), positive(self.tokens));
+        let seconds = Some(self.wall.get()).filter(|&s| s > 0.0);
+        let value = match quantity {
+            Quantity::Joules => joules?,
+            Quantity::JoulesPerSample => joules? / samples?,
+            Quantity::JoulesPerToken => joules? / tokens?,
+            Quantity::WallSeconds => seconds?,
+            Quantity::MeanWatts => joules? / seconds?,
+            Quantity::SamplesPerSecond => samples? / seconds?,
+            Quantity::SamplesPerJoule => samples? / joules?,
+        };
+        value.is_finite().then_some(value)
+    }
+
+    /// Relative half-width of its energy.
+    fn doubt(&self, with_scale: bool) -> Option<f64> {
+        let joules = self.energy.joules?.get();
+        let u95 = self.energy.u95?.get();
+        let scale = if with_scale { self.energy.u95_scale?.get() } else { 0.0 };
+        let relative = u95.hypot(scale) / joules.abs();
+        relative.is_finite().then_some(relative)
+    }
+}
+
+/// What tells the devices of a total apart: their UUIDs, else host, id and name.
+fn identities(analysis: &Analysis) -> Vec<String> {
+    let hosts = analysis.run.hosts.join(",");
+    let identity = |d: &crate::model::analysis::DeviceAnalysis| {
+        d.device
+            .uuid
+            .clone()
+            .unwrap_or_else(|| format!("{hosts}/{}/{}", d.device.id, d.device.name))
+    };
+    let mut all: Vec<String> = analysis.devices.iter().filter(|d| d.in_total).map(identity).collect();
+    all.sort();
+    all
+}
+
+fn caveats(base: &Analysis, other: &Analysis, same_devices: bool) -> Vec<String> {
+    let mut caveats = Vec::new();
+    for (name, analysis) in [("base", base), ("other", other)] {
+        caveats.extend(
+            super::notes::banners(analysis)
+                .into_iter()
+                .map(|b| format!("{name} is {b}")),
+        );
+        if let Some(code) = analysis.run.exit_code.filter(|&code| code != 0) {
+            caveats.push(format!("{name} ended with exit status {code}"));
+        }
+    }
+    if !same_devices {
+        caveats.push("the runs used different devices: the sensors' own tolerances are in the intervals".to_owned());
+    }
+    caveats
+}
+
+#[cfg(test)]
+mod tests;

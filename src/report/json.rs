@@ -1,0 +1,286 @@
+//! Schema `powerprof.report/1`: every figure in full precision, SI units in the keys, `null` for the unknown.
+//!
+//! Names are a contract: adding one is free, changing one makes `powerprof.report/2`. Numbers that are not finite are `null` too.
+
+use serde::Serialize;
+
+use super::{ReportError, notes};
+use crate::model::analysis::{Analysis, DeviceAnalysis, DeviceEnergy, EnergyEstimate, PhaseAnalysis};
+use crate::model::units::{Joules, Seconds, Watts};
+
+/// The name of the schema.
+pub const SCHEMA: &str = "powerprof.report/1";
+
+#[derive(Serialize)]
+struct Report<'a> {
+    schema: &'static str,
+    run: Run<'a>,
+    total: Total,
+    devices: Vec<Device<'a>>,
+    phases: Vec<Phase<'a>>,
+    unattributed: Unattributed<'a>,
+    metrics: Vec<Metric<'a>>,
+    checks: Vec<Check<'a>>,
+    warnings: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Run<'a> {
+    command: &'a [String],
+    started_at: Option<String>,
+    wall_s: f64,
+    exit_code: Option<i32>,
+    complete: bool,
+    hosts: &'a [String],
+    simulated: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Energy {
+    joules: Option<f64>,
+    u95_joules: Option<f64>,
+    u95_scale_joules: Option<f64>,
+    method: &'static str,
+    grade: &'static str,
+    upper_bound_joules: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Total {
+    wall_s: f64,
+    energy: Energy,
+}
+
+#[derive(Serialize)]
+struct Device<'a> {
+    id: &'a str,
+    kind: &'static str,
+    name: &'a str,
+    uuid: Option<&'a str>,
+    source: &'static str,
+    update_period_ms: Option<f64>,
+    window_ms: Option<f64>,
+    energy: Energy,
+    mean_power_w: Option<f64>,
+    max_power_w: Option<f64>,
+    mean_utilization_pct: Option<f64>,
+    mean_memory_bytes: Option<f64>,
+    max_memory_bytes: Option<u64>,
+    in_total: bool,
+}
+
+#[derive(Serialize)]
+struct Phase<'a> {
+    path: &'a str,
+    name: &'a str,
+    count: u64,
+    wall_s: f64,
+    energy: Energy,
+    mean_power_w: Option<f64>,
+    samples: Option<u64>,
+    samples_per_s: Option<f64>,
+    samples_per_s_per_w: Option<f64>,
+    tokens: Option<u64>,
+    mean_utilization_pct: Option<f64>,
+    mean_memory_bytes: Option<f64>,
+    devices: Vec<Part<'a>>,
+}
+
+#[derive(Serialize)]
+struct Part<'a> {
+    id: &'a str,
+    energy: Energy,
+}
+
+#[derive(Serialize)]
+struct Unattributed<'a> {
+    wall_s: f64,
+    energy: Energy,
+    devices: Vec<Part<'a>>,
+}
+
+#[derive(Serialize)]
+struct Metric<'a> {
+    name: &'a str,
+    value: f64,
+    path: &'a str,
+    t_s: f64,
+    rank: u32,
+}
+
+#[derive(Serialize)]
+struct Check<'a> {
+    name: &'a str,
+    status: &'static str,
+    detail: &'a str,
+}
+
+/// The analysis as indented JSON, a line feed at the end.
+pub fn render(analysis: &Analysis) -> Result<String, ReportError> {
+    let run = &analysis.run;
+    let report = Report {
+        schema: SCHEMA,
+        run: Run {
+            command: &run.command,
+            started_at: notes::started_at(run.started_realtime_ns),
+            wall_s: run.wall.get(),
+            exit_code: run.exit_code,
+            complete: run.complete,
+            hosts: &run.hosts,
+            simulated: run.simulated.as_deref(),
+        },
+        total: Total {
+            wall_s: run.wall.get(),
+            energy: energy(&analysis.total),
+        },
+        devices: analysis.devices.iter().map(device).collect(),
+        phases: analysis.phases.iter().map(phase).collect(),
+        unattributed: Unattributed {
+            wall_s: analysis.unattributed.wall.get(),
+            energy: energy(&analysis.unattributed.energy),
+            devices: parts(&analysis.unattributed.devices),
+        },
+        metrics: analysis
+            .metrics
+            .iter()
+            .map(|m| Metric {
+                name: &m.name,
+                value: m.value,
+                path: &m.path,
+                t_s: m.t.seconds_since(run.started),
+                rank: m.rank,
+            })
+            .collect(),
+        checks: analysis
+            .checks
+            .iter()
+            .map(|c| Check {
+                name: &c.name,
+                status: c.status.as_str(),
+                detail: &c.detail,
+            })
+            .collect(),
+        warnings: &analysis.warnings,
+    };
+    Ok(serde_json::to_string_pretty(&report)? + "\n")
+}
+
+fn energy(e: &EnergyEstimate) -> Energy {
+    Energy {
+        joules: e.joules.map(Joules::get),
+        u95_joules: e.u95.map(Joules::get),
+        u95_scale_joules: e.u95_scale.map(Joules::get),
+        method: e.method.as_str(),
+        grade: e.grade.as_str(),
+        upper_bound_joules: e.upper_bound.map(Joules::get),
+    }
+}
+
+fn device(d: &DeviceAnalysis) -> Device<'_> {
+    Device {
+        id: &d.device.id.0,
+        kind: d.device.kind.as_str(),
+        name: &d.device.name,
+        uuid: d.device.uuid.as_deref(),
+        source: d.device.source.as_str(),
+        update_period_ms: d.timing.update_period_ms,
+        window_ms: d.timing.window_ms,
+        energy: energy(&d.energy),
+        mean_power_w: d.mean_power.map(Watts::get),
+        max_power_w: d.max_power.map(Watts::get),
+        mean_utilization_pct: d.mean_utilization_pct,
+        mean_memory_bytes: d.mean_memory_bytes,
+        max_memory_bytes: d.max_memory_bytes,
+        in_total: d.in_total,
+    }
+}
+
+fn phase(p: &PhaseAnalysis) -> Phase<'_> {
+    Phase {
+        path: &p.path,
+        name: &p.name,
+        count: p.count,
+        wall_s: Seconds::get(p.wall),
+        energy: energy(&p.energy),
+        mean_power_w: p.mean_power.map(Watts::get),
+        samples: p.samples,
+        samples_per_s: p.samples_per_s,
+        samples_per_s_per_w: p.samples_per_s_per_w,
+        tokens: p.tokens,
+        mean_utilization_pct: p.mean_utilization_pct,
+        mean_memory_bytes: p.mean_memory_bytes,
+        devices: parts(&p.devices),
+    }
+}
+
+fn parts(devices: &[DeviceEnergy]) -> Vec<Part<'_>> {
+    devices
+        .iter()
+        .map(|d| Part {
+            id: &d.id,
+            energy: energy(&d.energy),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    #[test]
+    fn training_run() {
+        insta::assert_snapshot!(render(&fixture::training()).unwrap());
+    }
+
+    #[test]
+    fn what_is_not_finite_is_null() {
+        let mut analysis = fixture::training();
+        analysis.phases[0].mean_power = Some(Watts(f64::NAN));
+        analysis.phases[0].energy.joules = Some(Joules(f64::INFINITY));
+        let json: serde_json::Value = serde_json::from_str(&render(&analysis).unwrap()).unwrap();
+        assert!(json["phases"][0]["mean_power_w"].is_null());
+        assert!(json["phases"][0]["energy"]["joules"].is_null());
+    }
+
+    /// Every key of the contract, spelled as there: the schema may grow, and loses nothing.
+    #[test]
+    fn keys_of_the_contract_are_there() {
+        let json: serde_json::Value = serde_json::from_str(&render(&fixture::training()).unwrap()).unwrap();
+        let energy = "joules u95_joules u95_scale_joules method grade upper_bound_joules";
+        let cases = [
+            (
+                "",
+                "schema run total devices phases unattributed metrics checks warnings",
+            ),
+            ("/run", "command started_at wall_s exit_code complete hosts"),
+            ("/total", "wall_s energy"),
+            ("/total/energy", energy),
+            (
+                "/devices/0",
+                "id kind name uuid source update_period_ms window_ms energy mean_power_w max_power_w mean_utilization_pct \
+                 mean_memory_bytes max_memory_bytes",
+            ),
+            (
+                "/phases/0",
+                "path name count wall_s energy mean_power_w samples samples_per_s samples_per_s_per_w tokens \
+                 mean_utilization_pct mean_memory_bytes devices",
+            ),
+            ("/phases/0/devices/0", "id energy"),
+            ("/phases/0/devices/0/energy", energy),
+            ("/unattributed", "wall_s energy"),
+            ("/metrics/0", "name value path t_s"),
+            ("/checks/0", "name status detail"),
+        ];
+        for (pointer, keys) in cases {
+            let object = json
+                .pointer(pointer)
+                .and_then(|v| v.as_object())
+                .unwrap_or_else(|| panic!("no {pointer}"));
+            for key in keys.split_whitespace() {
+                assert!(object.contains_key(key), "{pointer} lacks {key}");
+            }
+        }
+        assert_eq!(json["schema"], SCHEMA);
+    }
+}

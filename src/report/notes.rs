@@ -1,0 +1,177 @@
+//! The sentences around the tables: banners, verdicts of the checks, and what the marks in the tables mean.
+//!
+//! Each explanation appears only where the mark it explains is used.
+
+use super::format;
+use crate::model::analysis::{Analysis, CheckStatus, DeviceAnalysis, EnergyEstimate, Grade, Method};
+use crate::model::device::Source;
+
+/// When, where, how long and how it ended: `2026-11-23T22:12:04Z on node17 · 2 m 04 s · exit 0`.
+pub fn run_line(analysis: &Analysis) -> String {
+    let run = &analysis.run;
+    let hosts = run
+        .hosts
+        .iter()
+        .map(|h| format::printable(h))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let on = if hosts.is_empty() {
+        String::new()
+    } else {
+        format!(" on {hosts}")
+    };
+    let exit = run
+        .exit_code
+        .map_or_else(|| "exit status unknown".to_owned(), |code| format!("exit {code}"));
+    let started = started_at(run.started_realtime_ns).unwrap_or_else(|| "start unknown".to_owned());
+    format!("{started}{on} · {} · {exit}", format::duration(run.wall))
+}
+
+/// RFC 3339, to the second. `None` for a log that does not say when it was taken.
+pub fn started_at(realtime_ns: i64) -> Option<String> {
+    let since = std::time::Duration::from_nanos(u64::try_from(realtime_ns).ok().filter(|&ns| ns > 0)?);
+    Some(humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since).to_string())
+}
+
+/// What must be read before any figure.
+pub fn banners(analysis: &Analysis) -> Vec<String> {
+    let mut banners = Vec::new();
+    if let Some(profile) = &analysis.run.simulated {
+        banners.push(format!(
+            "SIMULATED (profile {}): no figure here was measured",
+            format::printable(profile)
+        ));
+    }
+    if !analysis.run.complete {
+        banners.push("INCOMPLETE: the recording was cut off; everything below covers what was kept".to_owned());
+    }
+    banners
+}
+
+/// `5 passed, 1 warning, 0 failed`, or nothing if no check was made.
+pub fn checks_summary(analysis: &Analysis) -> Option<String> {
+    let of = |status| analysis.checks.iter().filter(|c| c.status == status).count();
+    let (pass, warn, fail) = (of(CheckStatus::Pass), of(CheckStatus::Warn), of(CheckStatus::Fail));
+    let plural = if warn == 1 { "" } else { "s" };
+    (!analysis.checks.is_empty()).then(|| format!("{pass} passed, {warn} warning{plural}, {fail} failed"))
+}
+
+/// What the columns and marks mean.
+pub fn legend(analysis: &Analysis) -> Vec<String> {
+    let energies = all_energies(analysis);
+    let mut notes = Vec::new();
+    if energies.iter().any(|e| e.joules.is_some() && e.u95.is_some()) {
+        notes.push(
+            "±: half-width of the 95 % interval from noise, timing and phase edges".to_owned() + &scale(analysis),
+        );
+    }
+    let unresolved = energies
+        .iter()
+        .any(|e| e.grade == Grade::Unresolved && e.upper_bound.is_some());
+    let question_mark = if unresolved {
+        "; ?: the sensor cannot resolve it, ≤ is a 95 % upper bound"
+    } else {
+        ""
+    };
+    if energies.iter().any(|e| e.grade != Grade::Unresolved) || unresolved {
+        notes.push(format!(
+            "grade: the interval is under 2 % (A), 10 % (B) or 30 % (C) of the value{question_mark}"
+        ));
+    }
+    if energies.iter().any(|e| e.method == Method::Estimate) {
+        let ids = ids(analysis.devices.iter().filter(|d| d.energy.method == Method::Estimate));
+        notes.push(format!(
+            "~: wholly or partly an estimate, not a measurement ({ids}: utilization times an assumed power)"
+        ));
+    }
+    if !analysis.phases.is_empty() {
+        notes.push(
+            "a phase includes the phases inside it; the top ones and unattributed add up to the total".to_owned(),
+        );
+    }
+    let inside = ids(analysis.devices.iter().filter(|d| !d.in_total));
+    if !inside.is_empty() {
+        notes.push(format!(
+            "({inside}): already contained in another device, not added to the total"
+        ));
+    }
+    notes.extend(timing(analysis));
+    notes
+}
+
+fn all_energies(analysis: &Analysis) -> Vec<&EnergyEstimate> {
+    let of_devices = analysis.devices.iter().map(|d| &d.energy);
+    let of_phases = analysis.phases.iter().map(|p| &p.energy);
+    of_devices
+        .chain(of_phases)
+        .chain([&analysis.total, &analysis.unattributed.energy])
+        .collect()
+}
+
+/// The sensors' own tolerance: common to all phases of a device, so it is told once.
+fn scale(analysis: &Analysis) -> String {
+    let mut groups: Vec<(String, Vec<&DeviceAnalysis>)> = Vec::new();
+    for d in &analysis.devices {
+        let (Some(joules), Some(scale)) = (d.energy.joules, d.energy.u95_scale) else {
+            continue;
+        };
+        let percent = format::significant((scale / joules).abs() * 100.0, 2);
+        if joules.get() != 0.0 {
+            match groups.iter_mut().find(|(p, _)| *p == percent) {
+                Some((_, members)) => members.push(d),
+                None => groups.push((percent, vec![d])),
+            }
+        }
+    }
+    if groups.is_empty() {
+        return String::new();
+    }
+    let parts = groups
+        .iter()
+        .map(|(percent, members)| format!("{percent} % for {}", ids(members.iter().copied())));
+    format!(
+        "; on top of it the sensor's own tolerance, ± {}, the same for every phase, cancels when phases or runs of one device are \
+         compared",
+        parts.collect::<Vec<_>>().join(", ")
+    )
+}
+
+/// What one reading of each sensor stands for.
+fn timing(analysis: &Analysis) -> Vec<String> {
+    let mut groups: Vec<(String, Vec<&DeviceAnalysis>)> = Vec::new();
+    for d in analysis.devices.iter().filter(|d| d.device.source != Source::Estimate) {
+        let ms = |v: f64| format!("{} ms", format::significant(v, 3).trim_end_matches(".0"));
+        let text = match (d.timing.update_period_ms, d.timing.window_ms) {
+            (Some(update), Some(window)) => format!("a new reading every {}, the mean of {}", ms(update), ms(window)),
+            (Some(update), None) => format!("a new reading every {}", ms(update)),
+            (None, Some(window)) => format!("a reading is the mean of {}", ms(window)),
+            (None, None) => continue,
+        };
+        match groups.iter_mut().find(|(t, _)| *t == text) {
+            Some((_, members)) => members.push(d),
+            None => groups.push((text, vec![d])),
+        }
+    }
+    groups
+        .iter()
+        .map(|(text, members)| format!("sensor of {}: {text}", ids(members.iter().copied())))
+        .collect()
+}
+
+/// `gpu0, gpu1, cpu0`; runs of four and more of one kind as `gpu0…gpu7`.
+fn ids<'a>(devices: impl Iterator<Item = &'a DeviceAnalysis>) -> String {
+    let all: Vec<&DeviceAnalysis> = devices.collect();
+    let mut groups: Vec<Vec<&DeviceAnalysis>> = Vec::new();
+    for d in all {
+        match groups.last_mut() {
+            Some(group) if group[0].device.kind == d.device.kind => group.push(d),
+            _ => groups.push(vec![d]),
+        }
+    }
+    let name = |d: &&DeviceAnalysis| format::printable(&d.device.id.0);
+    let words = groups.iter().flat_map(|group| match group.as_slice() {
+        [first, .., last] if group.len() > 3 => vec![format!("{}…{}", name(first), name(last))],
+        few => few.iter().map(name).collect(),
+    });
+    words.collect::<Vec<_>>().join(", ")
+}

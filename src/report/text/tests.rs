@@ -1,0 +1,191 @@
+//! Snapshots of the text report, and the laws of its layout.
+
+use proptest::prelude::*;
+use textwrap::core::display_width;
+
+use super::*;
+use crate::model::analysis::{Check, EnergyEstimate, Grade, Method, PhaseAnalysis};
+use crate::model::span::Metric;
+use crate::model::time::Timestamp;
+use crate::model::units::{Joules, Seconds, Watts};
+use crate::report::fixture;
+
+fn plain(analysis: &Analysis) -> String {
+    render(analysis, &TextOptions::default())
+}
+
+#[test]
+fn training_run() {
+    insta::assert_snapshot!(plain(&fixture::training()));
+}
+
+#[test]
+fn a_run_of_which_nothing_is_known() {
+    insta::assert_snapshot!(plain(&fixture::empty()));
+}
+
+/// Fourteen levels of phases with long names on a device with a long name.
+#[test]
+fn deep_trees_and_long_names() {
+    let mut analysis = fixture::training();
+    analysis.devices[0].device.name = "NVIDIA DGX Display ".repeat(8);
+    analysis.run.command = vec!["python".to_owned(), "--configuration-override=".repeat(9)];
+    analysis.run.complete = false;
+    let step = analysis.phases[5].clone();
+    analysis.phases.truncate(5);
+    for depth in 3..14 {
+        analysis.phases.push(PhaseAnalysis {
+            name: format!("level_{depth}_of_a_tree_that_never_ends"),
+            depth,
+            ..step.clone()
+        });
+    }
+    insta::assert_snapshot!(plain(&analysis));
+}
+
+#[test]
+fn colour_adds_only_escape_sequences() {
+    let analysis = fixture::training();
+    let coloured = render(&analysis, &TextOptions { color: true });
+    assert!(coloured.contains('\x1b'));
+    let mut bare = String::new();
+    let mut rest = coloured.as_str();
+    while let Some(at) = rest.find('\x1b') {
+        bare += &rest[..at];
+        rest = rest[at..].split_once('m').expect("an SGR sequence ends with m").1;
+    }
+    bare += rest;
+    let trimmed = |s: &str| s.lines().map(|l| l.trim_end().to_owned()).collect::<Vec<_>>();
+    assert_eq!(trimmed(&bare), trimmed(&plain(&analysis)));
+}
+
+#[test]
+fn every_row_with_an_estimate_in_it_is_marked() {
+    let analysis = fixture::training();
+    let text = plain(&analysis);
+    for name in ["load", "train", "├ data", "optimizer", "unattributed", "total", "cpu0"] {
+        let row = text.lines().find(|l| {
+            l.trim_start_matches(['│', '├', '└', ' '])
+                .starts_with(name.trim_start_matches("├ "))
+        });
+        assert!(row.is_some_and(|r| r.contains('~')), "{name}: {row:?}");
+    }
+    let row = text.lines().find(|l| l.starts_with("gpu0")).unwrap();
+    assert!(!row.contains('~'), "a measured device is marked as an estimate: {row}");
+}
+
+#[test]
+fn an_unresolved_phase_shows_its_bound_and_no_share() {
+    let text = plain(&fixture::training());
+    let row = text.lines().find(|l| l.contains("zero_grad")).unwrap();
+    assert!(
+        row.contains("≤ 71 J") && row.contains('?') && row.contains('—'),
+        "{row}"
+    );
+}
+
+fn number() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        Just(f64::NAN),
+        Just(f64::INFINITY),
+        Just(f64::NEG_INFINITY),
+        Just(0.0),
+        Just(-0.0),
+        -1e3..1e6,
+        any::<f64>(),
+    ]
+}
+
+prop_compose! {
+    fn estimate()(
+        joules in proptest::option::of(number()),
+        u95 in proptest::option::of(number()),
+        bound in proptest::option::of(number()),
+        method in prop_oneof![Just(Method::Counter), Just(Method::Estimate), Just(Method::None)],
+        grade in prop_oneof![Just(Grade::A), Just(Grade::C), Just(Grade::Unresolved)],
+    ) -> EnergyEstimate {
+        EnergyEstimate {
+            joules: joules.map(Joules),
+            u95: u95.map(Joules),
+            u95_scale: u95.map(Joules),
+            method,
+            grade,
+            upper_bound: bound.map(Joules),
+        }
+    }
+}
+
+prop_compose! {
+    fn phase()(
+        name in "\\PC{0,80}",
+        depth in 0usize..40,
+        count in any::<u64>(),
+        wall in number(),
+        energy in estimate(),
+        rest in [(); 5].map(|()| proptest::option::of(number())),
+        samples in proptest::option::of(any::<u64>()),
+    ) -> PhaseAnalysis {
+        PhaseAnalysis {
+            path: name.clone(),
+            name,
+            depth,
+            count,
+            wall: Seconds(wall),
+            energy,
+            mean_power: rest[0].map(Watts),
+            samples,
+            tokens: samples,
+            samples_per_s: rest[1],
+            samples_per_s_per_w: rest[2],
+            mean_utilization_pct: rest[3],
+            mean_memory_bytes: rest[4],
+            devices: Vec::new(),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Whatever the figures and names: no panic, no line beyond the width, nothing a terminal would obey.
+    #[test]
+    fn every_line_fits(
+        phases in proptest::collection::vec(phase(), 0..12),
+        total in estimate(),
+        wall in number(),
+        texts in proptest::collection::vec(any::<String>(), 4),
+        values in proptest::collection::vec(number(), 3),
+        keep_devices in 0usize..4,
+        started in any::<i64>(),
+    ) {
+        let mut analysis = fixture::training();
+        analysis.run.command = texts.clone();
+        analysis.run.hosts = vec![texts[0].clone()];
+        analysis.run.simulated = Some(texts[1].clone());
+        analysis.run.wall = Seconds(wall);
+        analysis.run.started_realtime_ns = started;
+        analysis.phases = phases;
+        analysis.total = total;
+        analysis.devices.truncate(keep_devices);
+        for d in &mut analysis.devices {
+            d.device.name = texts[2].repeat(3);
+            d.device.id.0 += &texts[3];
+            d.energy = total;
+            d.max_power = Some(Watts(values[0]));
+            d.mean_memory_bytes = Some(values[1]);
+        }
+        analysis.metrics = vec![Metric {
+            name: texts[3].repeat(5),
+            value: values[2],
+            path: texts[0].repeat(9),
+            t: Timestamp::from_nanos(0),
+            rank: 0,
+        }];
+        analysis.checks.push(Check { name: texts[1].clone(), status: CheckStatus::Fail, detail: texts[2].repeat(9) });
+        analysis.warnings = texts;
+        for line in plain(&analysis).lines() {
+            prop_assert!(display_width(line) <= WIDTH, "{} columns: {line}", display_width(line));
+            prop_assert!(!line.chars().any(char::is_control), "{line:?}");
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Looking for everything that can be measured here.
+//!
+//! Gives the sensors and, for each family that was looked for, a finding: found, absent, or shut with the fix. Never panics, and takes
+//! a tenth of a second more than the driver takes to start, half a minute at most.
+//!
+//! Invariants: device ids are unique; a CPU is measured by RAPL or hwmon, or else estimated, never both.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::device::{Device, DeviceKind};
+use crate::model::units::Watts;
+
+use super::estimate::{self, CpuEstimate};
+use super::finding::{Family, Finding, Status};
+use super::hwmon;
+use super::interface::Sensor;
+pub use super::nvml::enumerate::GpuSelection;
+use super::nvml::{self, library::Library, library::OpenError};
+use super::patience;
+use super::rapl;
+use super::simulated::{self, profile::Simulation, truth::SimulatedTruth};
+
+/// How long NVML may take to start and to list its GPUs. With persistence mode off it wakes each GPU, at a second or two apiece.
+const NVML_PATIENCE: Duration = Duration::from_secs(30);
+
+/// What to look for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub gpus: GpuSelection,
+    /// Of the whole machine; overrides the table. Used where nothing measures the CPU.
+    pub cpu_tdp: Option<Watts>,
+    /// GPUs that do not exist instead of those that do.
+    pub simulate: Option<Simulation>,
+    /// NVML's library; without it `POWERPROF_NVML_LIB`, without that the system's.
+    pub nvml_library: Option<PathBuf>,
+    /// Roots of the kernel's file systems; tests give others.
+    pub sysfs: PathBuf,
+    pub procfs: PathBuf,
+}
+
+impl Default for Request {
+    /// All GPUs of the machine.
+    fn default() -> Self {
+        Self {
+            gpus: GpuSelection::All,
+            cpu_tdp: None,
+            simulate: None,
+            nvml_library: None,
+            sysfs: "/sys".into(),
+            procfs: "/proc".into(),
+        }
+    }
+}
+
+/// What was found.
+pub struct Discovery {
+    /// GPUs first, in CUDA's order.
+    pub sensors: Vec<Box<dyn Sensor>>,
+    /// One or more for each family.
+    pub findings: Vec<Finding>,
+    /// With `--simulate`: must be told every marker.
+    pub simulated: Option<Arc<SimulatedTruth>>,
+}
+
+/// Look.
+pub fn discover(request: &Request) -> Discovery {
+    let mut found = Discovery {
+        sensors: Vec::new(),
+        findings: Vec::new(),
+        simulated: None,
+    };
+    match &request.simulate {
+        Some(simulation) => simulate(simulation, &mut found),
+        None => find_nvml(request, &mut found),
+    }
+    find_rapl(request, &mut found);
+    find_hwmon(request, &mut found);
+    if !found.sensors.iter().any(|s| s.device().kind == DeviceKind::Cpu) {
+        estimate_cpu(request, &mut found);
+    }
+    found
+}
+
+fn simulate(simulation: &Simulation, found: &mut Discovery) {
+    let (gpus, truth) = simulated::simulate(simulation);
+    let devices = gpus.iter().map(|gpu| gpu.device().id.clone());
+    let detail =
+        format!("SIMULATED: `{simulation}`; no real GPU is read, and no figure of these devices is a measurement");
+    found
+        .findings
+        .push(Finding::new(Family::Simulated, Status::Note, detail).about(devices));
+    found
+        .sensors
+        .extend(gpus.into_iter().map(|gpu| Box::new(gpu) as Box<dyn Sensor>));
+    found.simulated = Some(truth);
+}
+
+fn find_nvml(request: &Request, found: &mut Discovery) {
+    let (path, gpus) = (request.nvml_library.clone(), request.gpus.clone());
+    let answer = patience::within(NVML_PATIENCE, move || {
+        Library::open(path.as_deref()).map(|library| nvml::enumerate::enumerate(&library, &gpus))
+    });
+    match answer {
+        Ok(Ok(nvml)) => {
+            found.sensors.extend(nvml.sensors);
+            found.findings.extend(nvml.findings);
+        }
+        Ok(Err(error)) => found.findings.push(no_library(&error, has_nvidia_card(&request.sysfs))),
+        Err(no_answer) => found.findings.push(
+            Finding::new(Family::Nvml, Status::Blocked, no_answer.to_string())
+                .hint("a GPU hangs in its driver: see whether `nvidia-smi` returns, and `dmesg | grep -i xid`"),
+        ),
+    }
+}
+
+/// Without the library and without a card there is nothing to say; with a card there is something to fix.
+fn no_library(error: &OpenError, has_card: bool) -> Finding {
+    match error {
+        OpenError::NotFound(_) | OpenError::DriverNotLoaded if !has_card => {
+            Finding::new(Family::Nvml, Status::Absent, error.to_string())
+        }
+        _ => Finding::new(Family::Nvml, Status::Blocked, error.to_string()).hint(error.hint()),
+    }
+}
+
+/// A PCI device of NVIDIA's (vendor 0x10de) that is a display or 3D controller (class 0x03....).
+fn has_nvidia_card(sysfs: &Path) -> bool {
+    let Ok(devices) = std::fs::read_dir(sysfs.join("bus/pci/devices")) else {
+        return false;
+    };
+    devices.flatten().any(|device| {
+        let says = |file: &str, what: &str| {
+            std::fs::read_to_string(device.path().join(file)).is_ok_and(|text| text.starts_with(what))
+        };
+        says("vendor", "0x10de") && says("class", "0x03")
+    })
+}
+
+fn find_rapl(request: &Request, found: &mut Discovery) {
+    let cpu = estimate::procfs::CpuInfo::read(&request.procfs).map_or_else(|_| "CPU".to_owned(), |info| info.model);
+    let rapl = rapl::zones::enumerate(&request.sysfs, &cpu, std::thread::sleep);
+    found.sensors.extend(rapl.sensors);
+    found.findings.extend(rapl.findings);
+}
+
+fn find_hwmon(request: &Request, found: &mut Discovery) {
+    let others: Vec<&Device> = found.sensors.iter().map(|s| s.device()).collect();
+    let has_gpus = others.iter().any(|d| d.kind == DeviceKind::Gpu);
+    let wanted = |number: u32, id: Option<&str>| match &request.gpus {
+        // CUDA's variable says nothing about GPUs of other makers.
+        GpuSelection::All | GpuSelection::Visible(_) => request.simulate.is_none(),
+        GpuSelection::Listed(entries) => entries
+            .iter()
+            .any(|entry| (!has_gpus && entry.parse() == Ok(number)) || id.is_some_and(|id| id == entry)),
+    };
+    let hwmon = hwmon::found::enumerate(&request.sysfs, &others, &wanted);
+    found.sensors.extend(hwmon.sensors);
+    found.findings.extend(hwmon.findings);
+}
+
+fn estimate_cpu(request: &Request, found: &mut Discovery) {
+    match CpuEstimate::new(&request.procfs, request.cpu_tdp) {
+        Ok(cpu) => {
+            let assumptions = cpu.assumptions();
+            let mut detail = format!(
+                "nothing measures the CPU: {:.0} to {:.0} W by utilization, TDP from {}",
+                assumptions.idle.0, assumptions.full.0, assumptions.source
+            );
+            if let Some(scaling) = &assumptions.scaling {
+                detail.push_str(&format!("; {scaling}"));
+            }
+            let mut finding = Finding::new(Family::Estimate, Status::Note, detail).about([cpu.device().id.clone()]);
+            if request.cpu_tdp.is_none() {
+                finding = finding.hint("`--cpu-tdp WATTS` gives the figure of this machine's processors together");
+            }
+            found.findings.push(finding);
+            found.sensors.push(Box::new(cpu));
+        }
+        Err(e) => found
+            .findings
+            .push(Finding::new(Family::Estimate, Status::Blocked, e.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+
+    use super::*;
+    use crate::model::device::Source;
+
+    /// A machine made of files, with one RAPL package if asked, and an NVIDIA card if asked. Its NVML library does not exist.
+    fn machine(rapl: bool, card: bool) -> (tempfile::TempDir, Request) {
+        let root = tempfile::tempdir().expect("a scratch folder");
+        let write = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            fs::write(path, text).expect("a file");
+        };
+        write(
+            "proc/cpuinfo",
+            "processor : 0\nmodel name : AMD EPYC 7763 64-Core Processor\n",
+        );
+        write("proc/stat", "cpu 1 1 1 1 1 1 1 1\n");
+        if rapl {
+            write("sys/class/powercap/intel-rapl:0/name", "package-0\n");
+            write("sys/class/powercap/intel-rapl:0/energy_uj", "5\n");
+        }
+        if card {
+            write("sys/bus/pci/devices/0000:01:00.0/vendor", "0x10de\n");
+            write("sys/bus/pci/devices/0000:01:00.0/class", "0x030200\n");
+        }
+        let request = Request {
+            sysfs: root.path().join("sys"),
+            procfs: root.path().join("proc"),
+            nvml_library: Some(root.path().join("no-such-libnvidia-ml.so.1")),
+            ..Request::default()
+        };
+        (root, request)
+    }
+
+    fn sources(found: &Discovery) -> Vec<(String, Source)> {
+        let devices = found.sensors.iter().map(|s| s.device());
+        devices.map(|d| (d.id.0.clone(), d.source)).collect()
+    }
+
+    #[test]
+    fn a_cpu_is_measured_or_estimated_never_both() {
+        let (_root, request) = machine(true, false);
+        assert_eq!(sources(&discover(&request)), [("cpu0".to_owned(), Source::Rapl)]);
+        let (_root, request) = machine(false, false);
+        let found = discover(&request);
+        assert_eq!(sources(&found), [("cpu0".to_owned(), Source::Estimate)]);
+        assert!(
+            found
+                .findings
+                .iter()
+                .any(|f| f.family == Family::Estimate && f.detail.contains("280 W, 128 threads"))
+        );
+    }
+
+    #[test]
+    fn simulated_gpus_take_the_place_of_real_ones() {
+        let (_root, mut request) = machine(true, true);
+        request.simulate = Some("a100x2".parse().expect("a profile"));
+        let found = discover(&request);
+        assert!(found.simulated.is_some());
+        let expected = [
+            ("gpu0", Source::Simulated),
+            ("gpu1", Source::Simulated),
+            ("cpu0", Source::Rapl),
+        ];
+        assert_eq!(sources(&found), expected.map(|(id, source)| (id.to_owned(), source)));
+        assert!(found.findings[0].detail.contains("SIMULATED"));
+    }
+
+    #[test]
+    fn every_family_is_accounted_for_and_ids_are_unique() {
+        let (_root, request) = machine(false, true);
+        let found = discover(&request);
+        for family in [Family::Nvml, Family::Rapl, Family::Hwmon, Family::Estimate] {
+            assert!(found.findings.iter().any(|f| f.family == family), "{family:?}");
+        }
+        let ids: BTreeSet<_> = sources(&found).into_iter().collect();
+        assert_eq!(ids.len(), found.sensors.len());
+    }
+
+    #[test]
+    fn a_missing_library_matters_where_there_is_a_card() {
+        let missing = OpenError::NotFound("libnvidia-ml.so.1".into());
+        assert_eq!(no_library(&missing, false).status, Status::Absent);
+        assert!(no_library(&missing, true).is_warning());
+        assert!(
+            no_library(&OpenError::VersionMismatch, false).is_warning(),
+            "whoever has a library has a card"
+        );
+        let (root, _) = machine(false, true);
+        assert!(has_nvidia_card(&root.path().join("sys")));
+        let (root, _) = machine(false, false);
+        assert!(!has_nvidia_card(&root.path().join("sys")));
+    }
+
+    #[test]
+    fn a_named_library_that_does_not_load_is_a_warning_with_a_fix() {
+        let (_root, request) = machine(false, false);
+        let found = discover(&request);
+        let nvml = found
+            .findings
+            .iter()
+            .find(|f| f.family == Family::Nvml)
+            .expect("looked for");
+        assert!(nvml.is_warning() && nvml.hint.is_some(), "{nvml}");
+    }
+}

@@ -1,0 +1,102 @@
+//! A recording as other programs read it.
+
+use powerprof::model::recording::{ChildExit, RunEnd};
+use powerprof::model::span::{Phase, PhaseIndex, RankDevices, SpanInstance, Spans};
+use powerprof::model::time::Interval;
+use powerprof::recording::{Reader, Writer};
+use powerprof::report::{perfetto, readings};
+
+use crate::made;
+
+fn recording() -> (tempfile::TempDir, Reader) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.h5");
+    let devices = [made::gpu(0), made::cpu()];
+    let mut writer = Writer::create(&path, &made::run(), &devices, false).unwrap();
+    writer.append(&made::chunk(&devices, 0, 1000)).unwrap();
+    writer
+        .finish(RunEnd {
+            ended: made::time(1000),
+            exit: ChildExit::Code(0),
+        })
+        .unwrap();
+    (folder, Reader::open(&path).unwrap())
+}
+
+#[test]
+fn csv_has_every_reading_once_and_in_order() {
+    let (_folder, reader) = recording();
+    let recording = reader.recording().unwrap();
+    let mut out = Vec::new();
+    readings::write::<anyhow::Error>(&mut out, &recording, |d| Ok(reader.streams(d)?)).unwrap();
+    let mut table = csv::Reader::from_reader(out.as_slice());
+    let column = |name: &str, headers: &csv::StringRecord| headers.iter().position(|h| h == name).unwrap();
+    let headers = table.headers().unwrap().clone();
+    let (device, t, watts, used) = (
+        column("device", &headers),
+        column("t_s", &headers),
+        column("watts", &headers),
+        column("memory_used_bytes", &headers),
+    );
+    let rows: Vec<csv::StringRecord> = table.records().map(Result::unwrap).collect();
+    let of = |id: &str| rows.iter().filter(|r| &r[device] == id).collect::<Vec<_>>();
+    let gpu = of("gpu0");
+    // 1000 polls and 10 looks at its state; the CPU has no state.
+    assert_eq!((gpu.len(), of("cpu0").len()), (1010, 1000));
+    let times: Vec<f64> = gpu.iter().map(|r| r[t].parse().unwrap()).collect();
+    assert!(times.is_sorted());
+    let streams = reader.streams(&recording.devices[0]).unwrap();
+    let sum: f64 = gpu.iter().filter_map(|r| r[watts].parse::<f64>().ok()).sum();
+    assert_eq!(sum, streams.power.watts.iter().filter(|w| !w.is_nan()).sum::<f64>());
+    let known = gpu.iter().filter(|r| !r[used].is_empty()).count();
+    assert_eq!(known, streams.state.memory_used_bytes.iter().flatten().count());
+}
+
+#[test]
+fn trace_has_the_phases_and_every_change_of_power() {
+    let (_folder, reader) = recording();
+    let recording = reader.recording().unwrap();
+    let spans = Spans {
+        phases: vec![Phase {
+            path: "train".into(),
+            name: "train".into(),
+            parent: None,
+            depth: 0,
+        }],
+        instances: vec![SpanInstance {
+            phase: PhaseIndex(0),
+            rank: 1,
+            interval: Interval::new(made::time(100), made::time(600)),
+            index: None,
+            samples: Some(8),
+            tokens: None,
+            closed: true,
+        }],
+        ranks: vec![RankDevices { rank: 1, devices: None }],
+        ..Spans::default()
+    };
+    let mut out = Vec::new();
+    perfetto::write::<anyhow::Error>(&mut out, &recording, &spans, |d| Ok(reader.streams(d)?)).unwrap();
+    let trace: serde_json::Value = serde_json::from_slice(&out).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    let slices: Vec<_> = events.iter().filter(|e| e["ph"] == "X").collect();
+    assert_eq!(slices.len(), 1);
+    assert_eq!(slices[0]["name"], "train");
+    assert_eq!(slices[0]["args"]["samples"], 8);
+    let dur = slices[0]["dur"].as_f64().unwrap();
+    assert!((dur - (made::time(600) - made::time(100)) as f64 * 1e-3).abs() < 1e-6);
+    let mut power = reader.streams(&recording.devices[0]).unwrap().power.watts;
+    power.retain(|w| !w.is_nan());
+    power.dedup();
+    let shown: Vec<f64> = events
+        .iter()
+        .filter(|e| e["name"] == "gpu0 power")
+        .map(|e| e["args"]["W"].as_f64().unwrap())
+        .collect();
+    assert_eq!(shown.len(), power.len());
+    // serde_json reads floats to within a unit in the last place.
+    assert!(
+        shown.iter().zip(&power).all(|(a, b)| (a - b).abs() < 1e-9),
+        "{shown:?} is not {power:?}"
+    );
+}

@@ -1,0 +1,11 @@
+//! The file of a recording, from outside: what goes in comes out, whatever happens in between.
+
+mod errors;
+mod export;
+mod full_disk;
+mod golden;
+mod kill;
+mod made;
+mod recover;
+mod round_trip;
+mod size;
