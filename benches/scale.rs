@@ -111,9 +111,15 @@ fn stream(knees: &[(i64, f64)], end: i64) -> DeviceStreams {
 
 fn main() {
     let numbers: Vec<usize> = std::env::args().filter_map(|a| a.parse().ok()).collect();
+    // `cargo test --all-targets` runs this too, without `--bench`: a short run, to see that it still works.
+    let usual = if std::env::args().any(|a| a == "--bench") {
+        (1_000_000, 8)
+    } else {
+        (5_000, 1)
+    };
     let (steps, devices) = (
-        numbers.first().copied().unwrap_or(1_000_000),
-        numbers.get(1).copied().unwrap_or(8),
+        numbers.first().copied().unwrap_or(usual.0),
+        numbers.get(1).copied().unwrap_or(usual.1),
     );
     let (spans, knees) = load(steps);
     let end = knees[knees.len() - 1].0;
