@@ -44,9 +44,12 @@ pub fn combine(split: Split, model: &Model, facts: &Facts) -> Split {
     let members = members(parents, leaves);
     let mut energies = model.energies.clone();
     let mut covariance = model.covariance.clone();
+    // Leaves that stand on the interval estimator alone; what is made only of them, the model has nothing to add to.
+    let mut modelled = vec![true; leaves];
     for leaf in 0..leaves {
         let each_s = split.seconds[leaf] / segments[leaf].max(1) as f64;
         if segments[leaf] < REPEATED || each_s > VERY_LONG * cell_s {
+            modelled[leaf] = false;
             for other in 0..leaves {
                 covariance.a[leaf * leaves + other] = 0.0;
                 covariance.a[other * leaves + leaf] = 0.0;
@@ -60,7 +63,12 @@ pub fn combine(split: Split, model: &Model, facts: &Facts) -> Split {
     }
     let seconds: Vec<f64> = members.iter().map(|m| dot(m, &split.seconds)).collect();
     let mut sums: Vec<Known> = Vec::new();
+    let has_model = |members: &[f64]| members.iter().zip(&modelled).any(|(&member, &by)| member > 0.0 && by);
     for (i, figure) in split.figures.iter().enumerate() {
+        if !has_model(&members[i]) {
+            // The sum is the same split of the same cells as its leaves: counted again, it would halve their variance for nothing.
+            continue;
+        }
         let executions = counts.get(i).copied().unwrap_or(1).max(1) as f64;
         let whole = i == split.figures.len() - 1;
         if whole || (i < counts.len() && seconds[i] / executions > LONG * cell_s) {
@@ -87,7 +95,7 @@ pub fn combine(split: Split, model: &Model, facts: &Facts) -> Split {
             method: Method::Regression,
         };
         let by_interval = match estimator {
-            Estimator::Auto => interval.u95 <= u95,
+            Estimator::Auto => interval.u95 <= u95 || !has_model(members),
             Estimator::Interval => true,
             Estimator::Regression => false,
         };

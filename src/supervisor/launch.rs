@@ -24,7 +24,11 @@ use super::exit;
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
     #[error("cannot run `{command}`: {reason}\nhint: {hint}")]
-    NotFound { command: String, reason: &'static str, hint: &'static str },
+    NotFound {
+        command: String,
+        reason: &'static str,
+        hint: &'static str,
+    },
     #[error("cannot run `{command}`: {reason}\nhint: {hint}")]
     NotExecutable {
         command: String,
