@@ -7,7 +7,7 @@ scripts/deps.sh
 cargo build --release --workspace
 mkdir -p runs
 run="runs/lcbench-$(date -u +%Y%m%dT%H%M%SZ)"
-if [ $# -eq 0 ]; then set -- --max-steps 30; fi
+if [ $# -eq 0 ]; then set -- --seq-len 512 --max-steps 60; fi
 status=0
 target/release/powerprof -o "$run.h5" -- target/release/lcbench-train --model led-tiny "$@" || status=$?
 if [ -e "$run.h5" ]; then

@@ -33,12 +33,11 @@ pub fn analyze<E>(
     let mut warnings = recording.warnings.clone();
     warnings.extend(ownership.warnings.iter().cloned());
     let work = work::collect(spans);
-    let counts: Vec<u64> = work.iter().map(|w| w.count).collect();
     let common = Common {
         recording,
         run,
         parents: &parents,
-        counts: &counts,
+        spans,
         options,
     };
     let mut parts = Vec::with_capacity(recording.devices.len());

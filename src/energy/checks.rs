@@ -5,6 +5,7 @@ use crate::model::device::Device;
 use crate::model::recording::Recording;
 use crate::model::span::Spans;
 
+use super::combine::Together;
 use super::curve::Story;
 use super::sensor_model::{CounterKind, Model, Refusal};
 
@@ -119,6 +120,20 @@ pub fn of_model(device: &Device, model: &Model) -> Option<Check> {
         format!("sensor:{id}"),
         status,
         format!("{id}: {}", parts.join("; ")),
+    ))
+}
+
+/// Two phases of which only the sum is known; `None` where one of them is the time outside all phases.
+pub fn of_pair(device: &Device, spans: &Spans, pair: &Together) -> Option<Check> {
+    let (a, b) = (spans.phases.get(pair.leaves.0)?, spans.phases.get(pair.leaves.1)?);
+    let id = &device.id;
+    Some(check(
+        format!("separation:{id}"),
+        CheckStatus::Warn,
+        format!(
+            "the sensor of {id} sees {} and {} (without what is inside them) only together: {:.4} J within {:.2} J",
+            a.path, b.path, pair.joules, pair.u95
+        ),
     ))
 }
 

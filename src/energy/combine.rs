@@ -3,15 +3,17 @@
 //! The regression's leaf energies are conditioned on what the cumulative curve knows (the total, and phases whose executions are long
 //! against the sensor's period), so that the parts still add up. For each phase the estimator with the smaller interval is named.
 
-use crate::model::analysis::Method;
+use crate::model::analysis::{Grade, Method};
 
 use super::Estimator;
 use super::interval::{Split, replace_by_sums};
-use super::sensor_model::{Known, Model, condition, dot};
-use super::uncertainty::{Figure, exact_joules};
+use super::sensor_model::{Known, Model, Symmetric, condition, dot};
+use super::uncertainty::{Figure, exact_joules, grade};
 
-/// Executions this many cells long are measured by the curve itself.
-const LONG: f64 = 5.0;
+/// A phase that the curve alone knows to better than this pins the sum of its leaves.
+const PINNED: f64 = 0.3;
+/// Errors this strongly opposed are one doubt about two phases.
+const OPPOSED: f64 = -0.7;
 /// Leaves this many cells long at a time have nothing to gain from the model.
 const VERY_LONG: f64 = 20.0;
 /// A leaf that ran less often than this cannot show by its residuals how much its power varies.
@@ -20,8 +22,7 @@ const REPEATED: u64 = 12;
 /// What is known of the phases and the device beside split and model.
 pub struct Facts<'a> {
     pub parents: &'a [Option<usize>],
-    /// Executions of each phase; segments of each leaf.
-    pub counts: &'a [u64],
+    /// Segments of each leaf.
     pub segments: &'a [u64],
     /// Usual length of a cell, seconds.
     pub cell_s: f64,
@@ -30,11 +31,18 @@ pub struct Facts<'a> {
     pub estimator: Estimator,
 }
 
-/// The split with the model's knowledge in it.
-pub fn combine(split: Split, model: &Model, facts: &Facts) -> Split {
+/// Two leaves that the sensor cannot tell apart, but whose sum it knows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Together {
+    pub leaves: (usize, usize),
+    pub joules: f64,
+    pub u95: f64,
+}
+
+/// The split with the model's knowledge in it, and what is only known together.
+pub fn combine(split: Split, model: &Model, facts: &Facts) -> (Split, Vec<Together>) {
     let Facts {
         parents,
-        counts,
         segments,
         cell_s,
         unseen_sd_w,
@@ -61,24 +69,20 @@ pub fn combine(split: Split, model: &Model, facts: &Facts) -> Split {
             covariance.a[leaf * leaves + leaf] += (unseen_sd_w * split.unseen_s[leaf]).powi(2);
         }
     }
-    let seconds: Vec<f64> = members.iter().map(|m| dot(m, &split.seconds)).collect();
-    let mut sums: Vec<Known> = Vec::new();
+    let last = split.figures.len() - 1;
     let has_model = |members: &[f64]| members.iter().zip(&modelled).any(|(&member, &by)| member > 0.0 && by);
-    for (i, figure) in split.figures.iter().enumerate() {
-        if !has_model(&members[i]) {
-            // The sum is the same split of the same cells as its leaves: counted again, it would halve their variance for nothing.
-            continue;
-        }
-        let executions = counts.get(i).copied().unwrap_or(1).max(1) as f64;
-        let whole = i == split.figures.len() - 1;
-        if whole || (i < counts.len() && seconds[i] / executions > LONG * cell_s) {
-            sums.push(Known {
-                members: members[i].clone(),
-                joules: figure.joules,
-                sd: 0.5 * figure.u95,
-            });
-        }
-    }
+    let known = split.figures.iter().enumerate().zip(&members);
+    let known = known.filter(|((i, figure), _)| *i == last || figure.u95 < PINNED * figure.joules);
+    // A sum of leaves that are all splits of the same cells is no second measurement of them: counted again, it would halve their
+    // variance for nothing.
+    let sums: Vec<Known> = known
+        .filter(|(_, members)| has_model(members))
+        .map(|((_, figure), members)| Known {
+            members: members.clone(),
+            joules: figure.joules,
+            sd: 0.5 * figure.u95,
+        })
+        .collect();
     condition(&mut energies, &mut covariance, &sums);
     let mut figures: Vec<Figure> = Vec::with_capacity(split.figures.len());
     for (members, interval) in members.iter().zip(&split.figures) {
@@ -103,11 +107,35 @@ pub fn combine(split: Split, model: &Model, facts: &Facts) -> Split {
     }
     let settled: Vec<f64> = energies.iter().map(|&e| exact_joules(e)).collect();
     replace_by_sums(&mut figures, &settled, parents);
-    Split {
+    let together = together(&energies, &covariance, model, &figures);
+    let split = Split {
         leaves: settled,
         figures,
         ..split
+    };
+    (split, together)
+}
+
+/// Pairs of unresolved leaves whose doubts are opposed and whose sum is resolved.
+fn together(energies: &[f64], covariance: &Symmetric, model: &Model, figures: &[Figure]) -> Vec<Together> {
+    let unresolved = |leaf: usize| grade(figures[leaf].joules, figures[leaf].u95) == Grade::Unresolved;
+    let mut pairs = Vec::new();
+    for a in (0..energies.len()).filter(|&a| unresolved(a)) {
+        for b in (a + 1..energies.len()).filter(|&b| unresolved(b)) {
+            let scale = (covariance.at(a, a) * covariance.at(b, b)).sqrt();
+            let joules = energies[a] + energies[b];
+            let variance = covariance.at(a, a) + covariance.at(b, b) + 2.0 * covariance.at(a, b);
+            let u95 = 2.0 * variance.max(0.0).sqrt() + (model.carried_over[a] + model.carried_over[b]).abs();
+            if covariance.at(a, b) < OPPOSED * scale && grade(joules, u95) != Grade::Unresolved {
+                pairs.push(Together {
+                    leaves: (a, b),
+                    joules,
+                    u95,
+                });
+            }
+        }
     }
+    pairs
 }
 
 /// For each phase, then outside, then the run: 1 for each leaf in it.

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use proptest::prelude::*;
 
 use super::{Options, analyze, spans};
-use crate::model::analysis::{Analysis, Grade};
+use crate::model::analysis::{Analysis, Grade, Method};
 use crate::model::device::{Device, DeviceId, DeviceKind, SensorTiming, Source};
 use crate::model::marker::{MarkerEvent, MarkerFaults, MarkerVerb};
 use crate::model::recording::{DeviceStreams, HostInfo, Recording, RunInfo};
@@ -175,6 +175,71 @@ fn a_hole_widens_the_interval_inside_it_and_nowhere_else() {
     assert!(u95(&bad, 1).is_none_or(|u| u > 50.0 + u95(&good, 1).expect("resolved")));
 }
 
+#[test]
+fn phases_shorter_than_the_update_are_told_apart() {
+    use MarkerVerb::{Begin, End};
+    // Steps of 20 ms at 100 W and 31 ms at 300 W, lengths scattered by up to a tenth, on a counter that moves every 100 ms.
+    let (mut lines, mut knees, mut now, mut joules, mut noise) = (Vec::new(), Vec::new(), 200.0, 0.0, 7_u64);
+    let mut truth = [0.0; 2];
+    for _ in 0..1500 {
+        for (i, (name, ms, watts)) in [("a", 20.0, 100.0), ("b", 31.0, 300.0)].into_iter().enumerate() {
+            noise = noise
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let length = ms * (0.9 + 0.2 * (noise >> 40) as f64 / (1_u64 << 24) as f64);
+            lines.extend([(now, Begin, name, 0), (now + length, End, name, 0)]);
+            knees.push((now * 1e-3, joules, watts));
+            truth[i] += watts * length * 1e-3;
+            joules += watts * length * 1e-3;
+            now += length;
+        }
+    }
+    knees.push((now * 1e-3, joules, 60.0));
+    let energy = |t: f64| match knees.partition_point(|k| k.0 <= t) {
+        0 => 60.0 * (t - 0.2),
+        i => knees[i - 1].1 + knees[i - 1].2 * (t - knees[i - 1].0),
+    };
+    let recording = recording(vec![gpu(0)], now as i64 + 300, &lines);
+    let analysis = run(&recording, &[counted(now as i64 + 300, 100, energy)]);
+    for (phase, truth) in analysis.phases.iter().zip(truth) {
+        let value = phase.energy.joules.expect("resolved").get();
+        assert_eq!(phase.energy.method, Method::Regression);
+        assert!((value / truth - 1.0).abs() < 0.05, "{}: {value} {truth}", phase.path);
+        assert!((value - truth).abs() < phase.energy.u95.expect("an interval").get());
+    }
+}
+
+#[test]
+fn a_sensor_locked_to_the_steps_gives_no_figures_inside_them() {
+    use MarkerVerb::{Begin, End};
+    let mut lines = Vec::new();
+    for i in 0..300 {
+        let start = 100.0 * f64::from(i);
+        lines.extend([(start, Begin, "a", 0), (start + 40.0, End, "a", 0)]);
+        lines.extend([(start + 40.0, Begin, "b", 0), (start + 100.0, End, "b", 0)]);
+    }
+    let energy = |t: f64| {
+        let (steps, rest) = ((t / 0.1).floor(), t - (t / 0.1).floor() * 0.1);
+        22.0 * steps + 100.0 * rest.min(0.04) + 300.0 * (rest - 0.04).max(0.0)
+    };
+    let recording = recording(vec![gpu(0)], 30_000, &lines);
+    let analysis = run(&recording, &[counted(30_000, 100, energy)]);
+    assert!((analysis.total.joules.expect("the total").get() / energy(30.0) - 1.0).abs() < 0.01);
+    assert_eq!(analysis.phases[0].energy.grade, Grade::Unresolved);
+    assert!(
+        analysis.warnings.iter().any(|w| w.contains("locked")),
+        "{:?}",
+        analysis.warnings
+    );
+}
+
+/// One poll of a broken sensor: gap before it (ms), watts, counter.
+fn any_poll() -> impl Strategy<Value = (i64, f64, Option<u64>)> {
+    let watts = prop_oneof![5 => 0.0..500.0_f64, 1 => Just(f64::NAN), 1 => Just(0.0), 1 => Just(-3.0)];
+    let counter = prop_oneof![6 => (0_u64..1_000_000).prop_map(Some), 1 => Just(None), 1 => Just(Some(0)), 1 => Just(Some(u64::MAX))];
+    (prop_oneof![9 => 0_i64..30, 1 => 30_i64..3000], watts, counter)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -222,6 +287,37 @@ proptest! {
         let total = analysis.total.joules.expect("a total").get();
         let devices: f64 = analysis.devices.iter().map(|d| d.energy.joules.expect("a device").get()).sum();
         prop_assert_eq!(total.to_bits(), devices.to_bits());
+    }
+
+    /// Whatever a sensor says, the analysis ends, and what it shows is a number.
+    #[test]
+    fn nonsense_is_survived(
+        polls in prop::collection::vec(any_poll(), 0..300),
+        cuts in prop::collection::vec(0.0..5000.0_f64, 0..60),
+        end in 0_i64..6000,
+        ranks in 1_u32..4,
+    ) {
+        let lines: Vec<(f64, MarkerVerb, &str, u32)> = cuts
+            .iter()
+            .enumerate()
+            .map(|(i, &t)| (t, if i % 3 == 2 { MarkerVerb::End } else { MarkerVerb::Begin }, ["a", "b"][i % 2], i as u32 % ranks))
+            .collect();
+        let mut power = PowerStream { counter_unit_joules: 1e-3, ..PowerStream::default() };
+        let mut at = -200;
+        for (gap, watts, counter) in polls {
+            at += gap;
+            power.times.push(Timestamp::from_nanos(at * MS), 1000);
+            power.watts.push(watts);
+            power.counter.push(counter);
+        }
+        let stream = DeviceStreams { power, ..DeviceStreams::default() };
+        let analysis = run(&recording(vec![gpu(0), gpu(1)], end, &lines), &[stream, DeviceStreams::default()]);
+        let shown = analysis.phases.iter().map(|p| &p.energy).chain([&analysis.total, &analysis.unattributed.energy]);
+        for energy in shown {
+            for value in [energy.joules, energy.u95, energy.u95_scale, energy.upper_bound].into_iter().flatten() {
+                prop_assert!(value.get().is_finite() && (energy.joules.is_none() || value.get() >= 0.0), "{energy:?}");
+            }
+        }
     }
 
     /// A stretch cut anywhere has the energy of its pieces.

@@ -3,6 +3,7 @@
 use crate::model::analysis::{Check, CheckStatus};
 use crate::model::device::{Device, SensorTiming, Source};
 use crate::model::recording::{DeviceStreams, Recording};
+use crate::model::span::Spans;
 use crate::model::time::Interval;
 
 use super::checks;
@@ -31,9 +32,8 @@ pub struct Part<'a> {
 pub struct Common<'a> {
     pub recording: &'a Recording,
     pub run: Interval,
+    pub spans: &'a Spans,
     pub parents: &'a [Option<usize>],
-    /// Executions of each phase.
-    pub counts: &'a [u64],
     pub options: &'a Options,
 }
 
@@ -47,8 +47,8 @@ pub fn one_device<'a>(
     let Common {
         recording,
         run,
+        spans,
         parents,
-        counts,
         options,
     } = *common;
     let (means, max_memory) = state::means(&readings.state, timeline, parents);
@@ -82,16 +82,18 @@ pub fn one_device<'a>(
         split = interval::split(&curve, timeline, parents);
     }
     let model = model.ok().flatten();
+    let mut together = Vec::new();
     if let Some(model) = &model {
         let facts = Facts {
             parents,
-            counts,
             segments: &timeline.segments(),
             cell_s: curve.cell_seconds(),
             unseen_sd_w: curve.range.sd(),
             estimator: options.estimator,
         };
-        split = combine::combine(split, model, &facts);
+        let (combined, pairs) = combine::combine(split, model, &facts);
+        split = combined;
+        together.extend(pairs.iter().filter_map(|pair| checks::of_pair(device, spans, pair)));
     }
     let inclusive = inclusive_seconds(&split.seconds, parents);
     for (figure, seconds) in split.figures.iter_mut().zip(inclusive) {
@@ -102,6 +104,7 @@ pub fn one_device<'a>(
     part.timing = timing(device, &curve, model.as_ref());
     let mut found = checks::of_device(device, &curve.story, run.seconds());
     found.extend(doubts);
+    found.extend(together);
     (part, found)
 }
 

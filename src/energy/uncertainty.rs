@@ -65,7 +65,13 @@ impl Figure {
         } else {
             Grade::A
         };
-        let grade = grade(self.joules, self.u95).max(floor);
+        // Over no time there is no energy: the one zero that is known.
+        let nothing = self.joules == 0.0 && self.u95 == 0.0 && self.upper == 0.0;
+        let grade = if nothing {
+            floor
+        } else {
+            grade(self.joules, self.u95).max(floor)
+        };
         if self.method == Method::None {
             return EnergyEstimate::UNKNOWN;
         }
@@ -172,6 +178,20 @@ mod tests {
             method: Method::Estimate,
         };
         assert_eq!(figure.present().grade, Grade::C);
+    }
+
+    #[test]
+    fn over_no_time_there_is_no_energy_and_that_is_known() {
+        let mut figure = Figure {
+            joules: 0.0,
+            u95: 0.0,
+            scale: 0.0,
+            upper: 0.0,
+            method: Method::Counter,
+        };
+        assert_eq!(figure.present().joules, Some(Joules(0.0)));
+        figure.upper = 1.0;
+        assert_eq!(figure.present().joules, None);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! A folder of its own for each test, the binary in it, and what it left there.
 
 use std::ffi::OsStr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -49,6 +51,16 @@ impl Place {
             .env("POWERPROF_NVML_LIB", self.file("no-such-library.so"))
             .env("XDG_CONFIG_HOME", self.path())
             .env("NO_COLOR", "1");
+        // A test run in the background of a shell has these ignored, and a child's `trap` cannot undo that (sh, "Signals").
+        // SAFETY: restores default dispositions, which is async-signal-safe.
+        unsafe {
+            command.pre_exec(|| {
+                for name in [Signal::SIGINT, Signal::SIGQUIT] {
+                    nix::sys::signal::signal(name, nix::sys::signal::SigHandler::SigDfl)?;
+                }
+                Ok(())
+            });
+        }
         command
     }
 
