@@ -126,11 +126,9 @@ class Adam411(torch.optim.Optimizer):
                     p.add_(p, alpha=-group["lr"] * group["weight_decay"])
 
 
-def training(weights, variant):
+def training(model, inputs, variant, lr=2e-3):
     """Five steps of the recipe (clipping, warm-up, decay groups) at rates large enough for every part of it to show."""
-    lr, betas, eps, decay, warmup, steps = 2e-3, (0.9, 0.98), 1e-3, 0.5, 2, 5
-    model = build(CONFIG["attention_window"]).double()
-    model.load_state_dict(weights)
+    betas, eps, decay, warmup, steps = (0.9, 0.98), 1e-3, 0.5, 2, 5
     model.train()
     norms = {n + "." + k for n, m in model.named_modules() if isinstance(m, torch.nn.LayerNorm) for k, _ in m.named_parameters()}
     decayed = lambda n: n not in norms and "bias" not in n
@@ -144,7 +142,7 @@ def training(weights, variant):
         optimizer, lambda t: t / warmup if t < warmup else max(0.0, (steps - t) / (steps - warmup)))
     losses, grad_norms = [], []
     for _ in range(steps + 1):  # the rate of the first step is 0, so six forwards see five updates
-        out = forward(model, batch(CASES["padded"], seed=6))
+        out = forward(model, inputs)
         losses.append(out.loss.item())
         optimizer.zero_grad()
         out.loss.backward()
@@ -164,7 +162,11 @@ def main(folder):
     (folder / "generation_config.json").unlink(missing_ok=True)
     for name, case in CASES.items():
         case_file(weights, name, case, folder)
-    result = {variant: training(weights, variant) for variant in ("torch", "hf411")}
+    result = {}
+    for variant in ("torch", "hf411"):
+        model = build(CONFIG["attention_window"]).double()
+        model.load_state_dict(weights)
+        result[variant] = training(model, batch(CASES["padded"], seed=6), variant)
     result["made_with"] = dict(torch=torch.__version__, transformers=transformers.__version__)
     (folder / "training.json").write_text(json.dumps(result, indent=1) + "\n")
 

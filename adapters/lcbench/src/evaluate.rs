@@ -59,7 +59,7 @@ pub fn evaluate(
     let (mut loss_sum, mut labels, mut right, mut whole) = (0.0, 0_usize, 0_usize, 0_usize);
     let (mut predictions, mut references) = (Vec::new(), Vec::new());
     for batch in batches.epoch(0) {
-        let (start, pad) = (trainee.config.decoder_start_token_id, trainee.config.pad_token_id);
+        let (start, pad) = (trainee.config.decoder_start(), trainee.config.pad());
         let step = phases.begin("step");
         let source = Source::new(&batch.source, &batch.lengths, plan.globals(), device);
         let target = Target::new(&batch.labels, batch.len(), start, pad, device);

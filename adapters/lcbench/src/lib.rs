@@ -1,4 +1,4 @@
-//! lcbench: a trainer of long-context encoder-decoder models (LED) on libtorch, made to be measured: it says through
+//! lcbench: a trainer of long-context encoder-decoder models (LED and BigBird-Pegasus) on libtorch, made to be measured: it says through
 //! powerprof's markers which phase it is in and how much work each step finished.
 //!
 //! Modules in dependency order; `run` is the program's table of contents.

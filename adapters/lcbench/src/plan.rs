@@ -3,7 +3,7 @@
 use crate::{
     cli::{Cli, Model},
     data::builtin,
-    models::{config::LedConfig, input},
+    models::{bigbird::config::BigBirdConfig, config::LedConfig, family::Config, input},
     optim::AdamWConfig,
     tokenizer::{Frame, Tokenizer},
 };
@@ -82,20 +82,25 @@ impl Plan {
         })
     }
 
-    /// The preset's configuration; only led-tiny takes its vocabulary from the tokenizer.
-    pub fn preset(&self, tokenizer: &Tokenizer) -> LedConfig {
+    /// The preset's configuration; only the tiny ones take their vocabulary from the tokenizer.
+    pub fn preset(&self, tokenizer: &Tokenizer) -> Config {
         match self.cli.model {
-            Model::LedTiny => LedConfig {
+            Model::LedTiny => Config::Led(LedConfig {
                 dropout: 0.0,
                 ..LedConfig::tiny(tokenizer.vocab_size() as i64)
-            },
-            Model::LedBase => LedConfig::base(),
-            Model::LedLarge => LedConfig::large(),
+            }),
+            Model::LedBase => Config::Led(LedConfig::base()),
+            Model::LedLarge => Config::Led(LedConfig::large()),
+            Model::BigBirdTiny => Config::BigBird(BigBirdConfig {
+                dropout: 0.0,
+                ..BigBirdConfig::tiny(tokenizer.vocab_size() as i64)
+            }),
+            Model::BigBirdLarge => Config::BigBird(BigBirdConfig::large()),
         }
     }
 
     /// What must hold between flags and configuration.
-    pub fn check(&self, config: &LedConfig, tokenizer: &Tokenizer) -> Result<(), UsageError> {
+    pub fn check(&self, config: &Config, tokenizer: &Tokenizer) -> Result<(), UsageError> {
         let limit = |flag, wanted: usize, most: i64| {
             let problem = format!("the model has {most} positions");
             let hint = format!("at most {most}");
@@ -105,9 +110,17 @@ impl Plan {
                 Ok(())
             }
         };
-        limit("seq-len", self.cli.seq_len, config.max_encoder_position_embeddings)?;
-        limit("target-len", self.target_len, config.max_decoder_position_embeddings)?;
-        let (have, room) = (tokenizer.vocab_size() as i64, config.vocab_size);
+        let (source, target) = config.positions();
+        limit("seq-len", self.cli.seq_len, source)?;
+        limit("target-len", self.target_len, target)?;
+        if let Config::BigBird(config) = config {
+            let length = self.cli.seq_len;
+            config.check_length(length as i64).map_err(|error| {
+                let hint = "another length, or weights with a smaller block_size";
+                refuse("seq-len", length, &error.to_string(), hint)
+            })?;
+        }
+        let (have, room) = (tokenizer.vocab_size() as i64, config.vocab_size());
         let folder = self.cli.tokenizer.as_ref().or(self.cli.weights.as_ref());
         let folder = folder.map_or_else(|| "(one token per byte)".to_owned(), |dir| dir.display().to_string());
         if have > room {
@@ -119,7 +132,7 @@ impl Plan {
                 "take the vocabulary that belongs to the weights",
             ));
         }
-        let theirs = [config.pad_token_id, config.eos_token_id, config.decoder_start_token_id];
+        let theirs = [config.pad(), config.eos(), config.decoder_start()];
         let ours = [tokenizer.pad(), tokenizer.eos(), tokenizer.decoder_start()];
         if ours != theirs {
             let problem = format!("pad, eos and decoder start are {ours:?}, in config.json {theirs:?}");

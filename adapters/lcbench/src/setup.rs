@@ -9,9 +9,9 @@ use crate::{
     data::{Builtin, Dataset},
     device,
     models::{
-        config::LedConfig,
-        led::{self, Led, Tiling},
+        family::{Config, Model},
         params::{Builder, Params},
+        vocabulary::LOGITS_BIAS,
     },
     plan::Plan,
     shim,
@@ -21,9 +21,9 @@ use crate::{
 /// A model with the parameters its layers point at.
 #[derive(Debug)]
 pub struct Trainee {
-    pub model: Led,
+    pub model: Model,
     pub params: Params,
-    pub config: LedConfig,
+    pub config: Config,
 }
 
 /// Chooses the device and sets libtorch up for it.
@@ -46,9 +46,10 @@ pub fn prepare_device(plan: &Plan) -> anyhow::Result<Device> {
 }
 
 pub fn tokenizer(plan: &Plan) -> anyhow::Result<Tokenizer> {
+    let family = plan.cli.model.family();
     match plan.cli.tokenizer.as_ref().or(plan.cli.weights.as_ref()) {
-        Some(dir) => Tokenizer::load(dir, Family::Led).context("--tokenizer"),
-        None => Ok(Tokenizer::bytes(Family::Led)),
+        Some(dir) => Tokenizer::load(dir, family).context("--tokenizer"),
+        None => Ok(Tokenizer::bytes(family)),
     }
 }
 
@@ -73,16 +74,20 @@ pub fn dataset(plan: &Plan) -> anyhow::Result<Dataset> {
 pub fn trainee(plan: &Plan, tokenizer: &Tokenizer, device: Device) -> anyhow::Result<Trainee> {
     let weights = plan.cli.weights.as_ref();
     let mut config = match weights {
-        Some(dir) => LedConfig::read(dir).context("--weights")?,
+        Some(dir) => match plan.cli.model.family() {
+            Family::Led => Config::read_led(dir),
+            Family::BigBirdPegasus => Config::read_bigbird(dir),
+        }
+        .context("--weights")?,
         None => plan.preset(tokenizer),
     };
     if let Some(p) = plan.cli.dropout {
-        config.dropout = p;
+        config.set_dropout(p);
     }
     config.check("the configuration")?;
     plan.check(&config, tokenizer)?;
     let mut builder = Builder::new();
-    let model = Led::new(&mut builder, &config, Tiling::default());
+    let model = config.build(&mut builder, plan.cli.bigbird_rand.into());
     let params = builder.finish(device);
     match weights {
         Some(dir) => load(&params, &Weights::open(dir).context("--weights")?, device).context("--weights")?,
@@ -99,12 +104,12 @@ fn load(params: &Params, weights: &Weights, device: Device) -> anyhow::Result<()
     let wanted = |(name, t): &(&str, tch::Tensor)| Wanted {
         name: (*name).to_owned(),
         // Stored as one row.
-        shape: if *name == led::OPTIONAL {
+        shape: if *name == LOGITS_BIAS {
             [vec![1], t.size()].concat()
         } else {
             t.size()
         },
-        optional: *name == led::OPTIONAL,
+        optional: *name == LOGITS_BIAS,
     };
     let named = params.named();
     weights.expect(&named.iter().map(wanted).collect::<Vec<_>>())?;

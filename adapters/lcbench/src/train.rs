@@ -68,7 +68,7 @@ pub fn train(
         let part = phases.begin("data");
         let batch = order.next().expect("epochs follow one another without end");
         let source = Source::new(&batch.source, &batch.lengths, plan.globals(), device);
-        let target = target(&batch, config.decoder_start_token_id, config.pad_token_id, device)?;
+        let target = target(&batch, config.decoder_start(), config.pad(), device)?;
         part.end();
 
         let part = phases.begin("forward");

@@ -58,6 +58,41 @@ fn a_short_run_learns_and_sums_up() {
     assert!(summary["peak_memory_bytes"].is_null());
 }
 
+/// 300 tokens are no multiple of bigbird-tiny's blocks, and long enough for them.
+#[test]
+fn bigbird_learns_too_and_its_random_blocks_are_optional() {
+    let run = |rand: &str, steps: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("summary.json");
+        let more = [
+            "--model",
+            "bigbird-tiny",
+            "--max-steps",
+            steps,
+            "--log-every",
+            "5",
+            "--bigbird-rand",
+            rand,
+            "--summary",
+            path.to_str().unwrap(),
+        ];
+        let output = lcbench(&[&SHORT[..], &more].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_str::<serde_json::Value>(&fs::read_to_string(path).unwrap()).unwrap()
+    };
+    let summary = run("fixed", "20");
+    let losses = summary["train"]["losses"].as_array().unwrap();
+    let loss = |i: usize| losses[i][1].as_f64().unwrap();
+    assert!(loss(3) < loss(0) - 0.3, "the loss does not fall: {losses:?}");
+    assert_eq!(summary["model"], "bigbird-tiny");
+    assert_eq!(summary["validate"]["work"]["samples"], 6);
+    let [fixed, train_only] = ["fixed", "train-only"].map(|rand| run(rand, "0")["validate"]["loss"].as_f64().unwrap());
+    assert!(
+        fixed != train_only && (fixed - train_only).abs() < 0.1 * fixed,
+        "{fixed} {train_only}"
+    );
+}
+
 #[test]
 fn the_seed_decides_everything() {
     let losses = |seed: &str| {
@@ -134,6 +169,11 @@ fn mistakes_say_which_flag_and_what_to_do() {
         (&["--model", "gpt"][..], 2, ["--model", "led-tiny"]),
         (&["--batch-size", "0"], 2, ["--batch-size 0", "at least 1"]),
         (&["--seq-len", "20000"], 2, ["--seq-len 20000", "at most 16384"]),
+        (
+            &["--model", "bigbird-large", "--seq-len", "5000"],
+            2,
+            ["--seq-len 5000", "at most 4096"],
+        ),
         (&["--data", "no/such"], 1, ["no/such", "hint:"]),
         (&["--weights", "no/such"], 1, ["no/such", "hint:"]),
         (&["--device", "tpu"], 2, ["--device tpu", "cuda:N"]),

@@ -1,19 +1,27 @@
-//! LED's configuration as HuggingFace's `config.json` writes it, and the presets that need no file.
+//! LED's configuration as HuggingFace's `config.json` writes it, and the presets that need no file; what can be wrong with any
+//! model's configuration.
 //!
 //! Only what changes the arithmetic is kept. A value that this implementation would not honour is an error, never ignored.
 
-use std::{fs, io, path::Path};
+pub(super) mod check;
+
+use std::{io, path::Path};
 
 use serde::{Deserialize, Serialize};
 
+use self::check::Check;
 use super::layers::Activation;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("cannot read {path}: {source}\nhint: --weights wants a folder that holds config.json beside the weights")]
     Read { path: String, source: io::Error },
-    #[error("{path} is not a configuration of LED: {source}")]
-    Parse { path: String, source: serde_json::Error },
+    #[error("{path} is not a configuration of {family}: {source}")]
+    Parse {
+        path: String,
+        family: &'static str,
+        source: serde_json::Error,
+    },
     #[error("{origin}: {field}: {problem}\nhint: {hint}")]
     Invalid {
         origin: String,
@@ -133,16 +141,7 @@ impl LedConfig {
     }
 
     pub fn read(dir: &Path) -> Result<Self, ConfigError> {
-        let path = dir.join("config.json");
-        let shown = path.display().to_string();
-        let text = fs::read_to_string(&path).map_err(|source| ConfigError::Read {
-            path: shown.clone(),
-            source,
-        })?;
-        let config: Self = serde_json::from_str(&text).map_err(|source| ConfigError::Parse {
-            path: shown.clone(),
-            source,
-        })?;
+        let (config, shown): (Self, _) = check::read(dir, "LED")?;
         config.check(&shown)?;
         Ok(config)
     }
@@ -161,49 +160,28 @@ impl LedConfig {
 
     /// Refuses what the model could not compute as written. `origin` says where the values came from.
     pub fn check(&self, origin: &str) -> Result<(), ConfigError> {
-        let fail = |field, problem: String, hint| {
-            Err(ConfigError::Invalid {
-                origin: origin.to_owned(),
-                field,
-                problem,
-                hint,
-            })
-        };
-        if self.model_type != "led" {
-            let problem = format!("is {:?}, not \"led\"", self.model_type);
-            return fail("model_type", problem, "choose the --model that these weights belong to");
-        }
-        if self.activation().is_none() {
-            let problem = format!("{:?} is not known", self.activation_function);
-            return fail("activation_function", problem, "known are gelu, gelu_new and relu");
-        }
-        let sizes = [
+        let check = Check { origin };
+        check.model_type(&self.model_type, "led")?;
+        check.activation(&self.activation_function)?;
+        let heads = [
+            ("encoder_attention_heads", self.encoder_attention_heads),
+            ("decoder_attention_heads", self.decoder_attention_heads),
+        ];
+        check.positive(&heads)?;
+        check.positive(&[
             ("vocab_size", self.vocab_size),
             ("d_model", self.d_model),
             ("encoder_ffn_dim", self.encoder_ffn_dim),
             ("decoder_ffn_dim", self.decoder_ffn_dim),
-            ("encoder_attention_heads", self.encoder_attention_heads),
-            ("decoder_attention_heads", self.decoder_attention_heads),
             ("max_encoder_position_embeddings", self.max_encoder_position_embeddings),
             ("max_decoder_position_embeddings", self.max_decoder_position_embeddings),
-        ];
-        if let Some((field, size)) = sizes.into_iter().find(|(_, size)| *size < 1) {
-            return fail(field, format!("{size} is not positive"), "repair the file");
-        }
-        for (field, heads) in [
-            ("encoder_attention_heads", self.encoder_attention_heads),
-            ("decoder_attention_heads", self.decoder_attention_heads),
-        ] {
-            if self.d_model % heads != 0 {
-                let problem = format!("d_model {} is no multiple of {heads}", self.d_model);
-                return fail(field, problem, "repair the file");
-            }
-        }
+        ])?;
+        check.heads_divide(self.d_model, &heads)?;
         let windows = match &self.attention_window {
             Windows::Same(window) => std::slice::from_ref(window),
             Windows::PerLayer(windows) if windows.len() != self.encoder_layers => {
                 let problem = format!("{} windows for {} layers", windows.len(), self.encoder_layers);
-                return fail(
+                return check.fail(
                     "attention_window",
                     problem,
                     "give one number, or one for each encoder layer",
@@ -213,38 +191,26 @@ impl LedConfig {
         };
         if let Some(window) = windows.iter().find(|window| **window < 2 || **window % 2 != 0) {
             let problem = format!("{window} is not an even number of at least 2");
-            return fail(
+            return check.fail(
                 "attention_window",
                 problem,
                 "LED's windows are even: half of it lies on each side",
             );
         }
-        if self.encoder_layerdrop > 0.0 || self.decoder_layerdrop > 0.0 {
-            return fail(
-                "layerdrop",
-                "dropping whole layers is not supported".into(),
-                "set it to 0",
-            );
-        }
-        for (field, p) in [
+        check.no_layerdrop(self.encoder_layerdrop, self.decoder_layerdrop)?;
+        check.probabilities(&[
             ("dropout", self.dropout),
             ("attention_dropout", self.attention_dropout),
             ("activation_dropout", self.activation_dropout),
-        ] {
-            if !(0.0..1.0).contains(&p) {
-                return fail(field, format!("{p} is no probability below 1"), "repair the file");
-            }
-        }
-        for (field, id) in [
-            ("pad_token_id", self.pad_token_id),
-            ("eos_token_id", self.eos_token_id),
-            ("decoder_start_token_id", self.decoder_start_token_id),
-        ] {
-            if !(0..self.vocab_size).contains(&id) {
-                return fail(field, format!("{id} is outside of the vocabulary"), "repair the file");
-            }
-        }
-        Ok(())
+        ])?;
+        check.tokens(
+            self.vocab_size,
+            &[
+                ("pad_token_id", self.pad_token_id),
+                ("eos_token_id", self.eos_token_id),
+                ("decoder_start_token_id", self.decoder_start_token_id),
+            ],
+        )
     }
 }
 

@@ -1,6 +1,6 @@
 //! One batch as the models take it: device tensors, and what the host knows of them without asking the device.
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Which source tokens see, and are seen by, every token (LED).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +41,14 @@ impl Source {
 
     pub fn positions(&self) -> i64 {
         self.ids.size()[1]
+    }
+
+    /// (B, S): true where a token is real.
+    pub fn real(&self) -> Tensor {
+        let device = self.ids.device();
+        let lengths: Vec<i64> = self.lengths.iter().map(|length| *length as i64).collect();
+        let lengths = Tensor::from_slice(&lengths).to_device(device).unsqueeze(1);
+        Tensor::arange(self.positions(), (Kind::Int64, device)).lt_tensor(&lengths)
     }
 
     pub fn is_padded(&self) -> bool {

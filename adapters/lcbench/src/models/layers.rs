@@ -11,7 +11,7 @@ const NORM_EPS: f64 = 1e-5;
 #[derive(Debug)]
 pub struct Linear {
     pub weight: Tensor,
-    pub bias: Tensor,
+    pub bias: Option<Tensor>,
 }
 
 impl Linear {
@@ -21,16 +21,21 @@ impl Linear {
 
     /// `names` are the modules whose outputs lie side by side, `output` wide each.
     pub fn fused(p: &mut Builder, names: &[String], input: i64, output: i64, std: f64) -> Self {
+        Self::declare(p, names, input, output, std, true)
+    }
+
+    /// As [`Linear::fused`], with or without biases.
+    pub fn declare(p: &mut Builder, names: &[String], input: i64, output: i64, std: f64, bias: bool) -> Self {
         let named = |suffix: &str| names.iter().map(|name| format!("{name}.{suffix}")).collect::<Vec<_>>();
         let width = output * names.len() as i64;
         Self {
             weight: p.param(&named("weight"), &[width, input], true, Init::Normal { std }),
-            bias: p.param(&named("bias"), &[width], false, Init::Zeros),
+            bias: bias.then(|| p.param(&named("bias"), &[width], false, Init::Zeros)),
         }
     }
 
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        x.linear(&self.weight, Some(&self.bias))
+        x.linear(&self.weight, self.bias.as_ref())
     }
 }
 

@@ -96,7 +96,8 @@ impl WindowAttention {
         let context = p.bmm(h).view([b, n, g, e]).permute([1, 0, 2, 3]).reshape([n, b * g, e]); // (H, B·G, E)
         let out = context.bmm(&per_head(&self.global_value.weight).transpose(1, 2)); // (H, B·G, D)
         let out = out.transpose(0, 1).reshape([b, g, n, d]);
-        let bias = self.global_value.bias.view([n, d]);
+        let bias = self.global_value.bias.as_ref().expect("LED's projections have biases");
+        let bias = bias.view([n, d]);
         if mode.drops(self.dropout) {
             // Dropout leaves probabilities that do not add up to 1, so the bias counts by their sum.
             let sum = p

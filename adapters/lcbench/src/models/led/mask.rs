@@ -100,14 +100,6 @@ pub struct Strips {
     pub slots: i64,
 }
 
-/// (B, S): true where a token is real.
-pub fn real(source: &Source) -> Tensor {
-    let device = source.ids.device();
-    let lengths: Vec<i64> = source.lengths.iter().map(|length| *length as i64).collect();
-    let lengths = Tensor::from_slice(&lengths).to_device(device).unsqueeze(1);
-    Tensor::arange(source.positions(), (Kind::Int64, device)).lt_tensor(&lengths)
-}
-
 impl SourceMasks {
     pub fn new(source: &Source, reach: &[i64], tiling: Tiling) -> Self {
         let marks = Marks::new(source);
@@ -154,7 +146,7 @@ impl Marks {
         let (device, rows, positions) = (source.ids.device(), source.rows(), source.positions());
         let bools = |values: &[bool], height: i64| Tensor::from_slice(values).view([height, -1]).to_device(device);
         let real = if source.is_padded() {
-            real(source)
+            source.real()
         } else {
             Tensor::ones([1, positions], (Kind::Bool, device))
         };

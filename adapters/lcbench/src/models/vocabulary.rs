@@ -1,0 +1,62 @@
+//! The table that the published models use three times: embeddings of source and target tokens, and output projection.
+
+use tch::{Reduction, Tensor};
+
+use super::{
+    input::{IGNORED, Target},
+    params::{Builder, Init},
+};
+
+/// Name of the bias of the logits. A checkpoint may lack it: zeros then.
+pub const LOGITS_BIAS: &str = "final_logits_bias";
+
+#[derive(Debug)]
+pub struct Vocabulary {
+    /// (V, E)
+    table: Tensor,
+    /// (V), not trained.
+    bias: Tensor,
+    pad: i64,
+    /// Factor on embeddings, not on the output projection.
+    scale: f64,
+}
+
+impl Vocabulary {
+    /// `shape` is (V, E). A checkpoint may hold the table under other names than `name`: `checkpoint` knows them.
+    pub fn new(p: &mut Builder, name: &str, shape: [i64; 2], std: f64, pad: i64, scale: f64) -> Self {
+        let init = Init::Table { std, pad: Some(pad) };
+        Self {
+            table: p.param(&[name.to_owned()], &shape, true, init),
+            bias: p.buffer(LOGITS_BIAS, &shape[..1]),
+            pad,
+            scale,
+        }
+    }
+
+    /// (..., E) from ids (...).
+    pub fn embed(&self, ids: &Tensor) -> Tensor {
+        // The padding row gets no gradient from look-ups, only from the output projection, as in torch's nn.Embedding.
+        let embedded = Tensor::embedding(&self.table, ids, self.pad, false, false);
+        if self.scale == 1.0 {
+            embedded
+        } else {
+            embedded * self.scale
+        }
+    }
+
+    /// (..., V) from (..., E).
+    pub fn logits(&self, hidden: &Tensor) -> Tensor {
+        hidden.linear(&self.table, Some(&self.bias))
+    }
+
+    /// Mean cross-entropy over the labels that count, from (B, T, E). Only their rows are projected onto the vocabulary.
+    pub fn loss(&self, hidden: &Tensor, target: &Target) -> Tensor {
+        let rows = hidden.flatten(0, 1); // (B·T, E)
+        let rows = target
+            .scored
+            .as_ref()
+            .map_or(rows.shallow_clone(), |scored| rows.index_select(0, scored));
+        self.logits(&rows)
+            .cross_entropy_loss::<Tensor>(&target.labels, None, Reduction::Mean, IGNORED, 0.0)
+    }
+}
