@@ -51,16 +51,7 @@ impl Place {
             .env("POWERPROF_NVML_LIB", self.file("no-such-library.so"))
             .env("XDG_CONFIG_HOME", self.path())
             .env("NO_COLOR", "1");
-        // A test run in the background of a shell has these ignored, and a child's `trap` cannot undo that (sh, "Signals").
-        // SAFETY: restores default dispositions, which is async-signal-safe.
-        unsafe {
-            command.pre_exec(|| {
-                for name in [Signal::SIGINT, Signal::SIGQUIT] {
-                    nix::sys::signal::signal(name, nix::sys::signal::SigHandler::SigDfl)?;
-                }
-                Ok(())
-            });
-        }
+        default_signals(&mut command);
         command
     }
 
@@ -92,6 +83,19 @@ impl Place {
             .expect("powerprof runs");
         assert!(output.status.success(), "report fails: {}", stderr(&output));
         serde_json::from_slice(&output.stdout).expect("the report is JSON")
+    }
+}
+
+/// A test run in the background of a shell has these ignored, and a child's `trap` cannot undo that (sh, "Signals").
+pub fn default_signals(command: &mut Command) {
+    // SAFETY: restores default dispositions, which is async-signal-safe.
+    unsafe {
+        command.pre_exec(|| {
+            for name in [Signal::SIGINT, Signal::SIGQUIT] {
+                nix::sys::signal::signal(name, nix::sys::signal::SigHandler::SigDfl)?;
+            }
+            Ok(())
+        });
     }
 }
 

@@ -3,12 +3,14 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use crate::support::{Place, stderr, stdout};
+use crate::support::{Place, default_signals, stderr, stdout};
 
 /// What the kernel says of a process that was started directly, and under powerprof, line by line.
 fn both_ways(script: &str) -> (String, String) {
     let place = Place::new();
-    let direct = Command::new("sh")
+    let mut direct = Command::new("sh");
+    default_signals(&mut direct);
+    let direct = direct
         .args(["-c", script])
         .current_dir(place.path())
         .env("NO_COLOR", "1")
