@@ -85,7 +85,7 @@ impl Config {
     pub fn build(&self, p: &mut Builder, random: RandomBlocks) -> Model {
         match self {
             Self::Led(config) => Model::Led(Led::new(p, config, Tiling::default())),
-            Self::BigBird(config) => Model::BigBird(BigBird::new(p, config, random)),
+            Self::BigBird(config) => Model::BigBird(Box::new(BigBird::new(p, config, random))),
         }
     }
 }
@@ -93,7 +93,7 @@ impl Config {
 #[derive(Debug)]
 pub enum Model {
     Led(Led),
-    BigBird(BigBird),
+    BigBird(Box<BigBird>),
 }
 
 impl Model {

@@ -112,10 +112,17 @@ fn repeated_first(config: &BigBirdConfig, seen: i64, device: Device) -> Tensor {
         .view([1, 1, 1, -1])
 }
 
-/// Patterns by layer (none: the one without random blocks) and number of blocks. They stay on the device of the first use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    /// Whose random blocks; all layers share the pattern without any.
+    layer: Option<usize>,
+    blocks: i64,
+}
+
+/// All patterns made so far. They stay on the device of their first use.
 #[derive(Debug, Default)]
 pub struct Patterns {
-    made: RefCell<BTreeMap<(Option<usize>, i64), Rc<Pattern>>>,
+    made: RefCell<BTreeMap<Key, Rc<Pattern>>>,
 }
 
 impl Patterns {
@@ -129,7 +136,10 @@ impl Patterns {
         device: Device,
     ) -> Rc<Pattern> {
         let blocks = (positions + config.block_size - 1) / config.block_size;
-        let key = (random.then_some(layer), blocks);
+        let key = Key {
+            layer: random.then_some(layer),
+            blocks,
+        };
         let mut made = self.made.borrow_mut();
         let make = || {
             let drawn = random.then(|| config.draw(positions)).flatten();
