@@ -73,7 +73,7 @@ pub struct RecordArgs {
     pub strict: bool,
 
     /// Power of the CPU at full load in watts, for the estimate where nothing measures it
-    #[arg(long, value_name = "WATTS", env = "POWERPROF_CPU_TDP")]
+    #[arg(long, value_name = "WATTS", env = "POWERPROF_CPU_TDP", allow_negative_numbers = true)]
     pub cpu_tdp: Option<f64>,
 
     /// Play a GPU that follows the markers, measuring nothing: a100, h100, v100, ada, ...

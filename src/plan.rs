@@ -30,7 +30,9 @@ pub enum PlanError {
     Interval(Duration),
     #[error("--cpu-tdp {0} is not a power\nhint: the processor's thermal design power in watts, as in --cpu-tdp 225")]
     CpuTdp(f64),
-    #[error("--gpus {0:?} is not a list of GPUs\nhint: indices or UUIDs with commas between them, as in --gpus 0,1; or all, or none")]
+    #[error(
+        "--gpus {0:?} is not a list of GPUs\nhint: indices or UUIDs with commas between them, as in --gpus 0,1; or all, or none"
+    )]
     Gpus(String),
     #[error("--simulate: {0}")]
     Simulate(#[from] UnknownSimulation),

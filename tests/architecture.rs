@@ -13,10 +13,14 @@ fn is_test_code(file: &Path) -> bool {
     let name = file.file_stem().and_then(|s| s.to_str()).unwrap_or_default();
     let folder = file.parent().unwrap_or(file);
     let parents = [folder.with_extension("rs"), folder.join("lib.rs")];
-    let declared = parents.iter().filter_map(|parent| fs::read_to_string(parent).ok()).any(|text| {
-        let code: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        code.contains(&format!("#[cfg(test)] mod {name};")) || code.contains(&format!("#[cfg(test)] pub mod {name};"))
-    });
+    let declared = parents
+        .iter()
+        .filter_map(|parent| fs::read_to_string(parent).ok())
+        .any(|text| {
+            let code: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            code.contains(&format!("#[cfg(test)] mod {name};"))
+                || code.contains(&format!("#[cfg(test)] pub mod {name};"))
+        });
     declared || (folder.ends_with("src").not() && folder != file && is_test_code_folder(folder))
 }
 
@@ -186,7 +190,10 @@ fn every_file_says_what_it_owns_and_stays_small() {
 #[test]
 fn product_code_does_not_unwrap() {
     let mut wrong = Vec::new();
-    for file in rust_files(&root().join("src")).into_iter().filter(|file| !is_test_code(file)) {
+    for file in rust_files(&root().join("src"))
+        .into_iter()
+        .filter(|file| !is_test_code(file))
+    {
         let text = fs::read_to_string(&file).expect("a source file");
         let product = text.split("#[cfg(test)]").next().unwrap_or_default();
         for (number, line) in product.lines().enumerate() {

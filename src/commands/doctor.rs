@@ -11,8 +11,14 @@ use crate::sensors::discover::{self, Request};
 use crate::sensors::finding::{Finding, Status};
 
 pub fn run(args: &DoctorArgs) -> Outcome {
-    let gpus = plan::gpus(args.gpus.as_deref()).map_err(|error| Failure { error: error.into(), status: 2 })?;
-    let discovery = discover::discover(&Request { gpus, ..Request::default() });
+    let gpus = plan::gpus(args.gpus.as_deref()).map_err(|error| Failure {
+        error: error.into(),
+        status: 2,
+    })?;
+    let discovery = discover::discover(&Request {
+        gpus,
+        ..Request::default()
+    });
     let mut text = String::new();
     for finding in &discovery.findings {
         text.push_str(&line(finding));
@@ -71,6 +77,11 @@ fn describe(device: &Device, columns: &Columns) -> String {
 
 fn timing(timing: &SensorTiming) -> String {
     let ms = |value: Option<f64>| value.map_or("unknown".to_owned(), |ms| format!("{ms} ms"));
-    let window = timing.window_ms.map_or(String::new(), |ms| format!(", each the mean of {ms} ms"));
-    format!("a new value every {}{window} (expected; each recording measures it)", ms(timing.update_period_ms))
+    let window = timing
+        .window_ms
+        .map_or(String::new(), |ms| format!(", each the mean of {ms} ms"));
+    format!(
+        "a new value every {}{window} (expected; each recording measures it)",
+        ms(timing.update_period_ms)
+    )
 }

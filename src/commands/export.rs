@@ -1,21 +1,27 @@
-//! `powerprof export RUN.h5 --to csv|perfetto`: every reading and marker for other programs.
+//! `powerprof export RUN.h5 --to csv|perfetto`: the readings for other programs.
 
 use std::io::{BufWriter, Write};
 
 use super::output::{self, Outcome};
-use super::load;
 use crate::cli::{ExportArgs, ExportFormat};
+use crate::energy;
+use crate::model::device::Device;
+use crate::model::recording::DeviceStreams;
+use crate::recording::Reader;
 use crate::report::{perfetto, readings};
 
 pub fn run(args: &ExportArgs) -> Outcome {
-    let loaded = load::load(&args.recording)?;
-    let mut data = BufWriter::new(Vec::new());
-    let streams = |device: &_| -> anyhow::Result<_> { Ok(loaded.reader.streams(device)?) };
-    match args.to {
-        ExportFormat::Csv => readings::write(&mut data, &loaded.recording, streams)?,
-        ExportFormat::Perfetto => perfetto::write(&mut data, &loaded.recording, &loaded.spans, streams)?,
-    }
-    data.flush()?;
-    output::deliver(data.get_ref(), args.output.as_deref(), args.force)?;
+    let reader = Reader::open(&args.recording)?;
+    let recording = reader.recording()?;
+    let streams = |device: &Device| -> anyhow::Result<DeviceStreams> { Ok(reader.streams(device)?) };
+    let mut out = BufWriter::new(output::destination(args.output.as_deref(), args.force)?);
+    let written = match args.to {
+        ExportFormat::Csv => readings::write(&mut out, &recording, streams),
+        ExportFormat::Perfetto => {
+            let spans = energy::spans(&recording.markers, recording.interval());
+            perfetto::write(&mut out, &recording, &spans, streams)
+        }
+    };
+    output::settle(written.and_then(|()| Ok(out.flush()?)))?;
     Ok(0)
 }

@@ -42,12 +42,14 @@ pub fn color() -> bool {
 
 /// Data to standard output, or to `path`; a reader that went away is success.
 pub fn deliver(data: &[u8], path: Option<&Path>, force: bool) -> anyhow::Result<()> {
+    let mut out = destination(path, force)?;
+    settle(out.write_all(data).and_then(|()| out.flush()).map_err(Into::into))
+}
+
+/// Standard output, or a new file at `path`.
+pub fn destination(path: Option<&Path>, force: bool) -> anyhow::Result<Box<dyn Write>> {
     let Some(path) = path else {
-        let mut out = std::io::stdout().lock();
-        return match out.write_all(data).and_then(|()| out.flush()) {
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-            _ => Ok(()),
-        };
+        return Ok(Box::new(std::io::stdout().lock()));
     };
     let mut options = OpenOptions::new();
     options.write(true);
@@ -56,7 +58,7 @@ pub fn deliver(data: &[u8], path: Option<&Path>, force: bool) -> anyhow::Result<
     } else {
         options.create_new(true)
     };
-    let mut file = options.open(path).map_err(|error| match error.kind() {
+    let file = options.open(path).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => {
             anyhow::anyhow!(
                 "{} exists\nhint: choose another -o, or add --force to overwrite it",
@@ -68,5 +70,19 @@ pub fn deliver(data: &[u8], path: Option<&Path>, force: bool) -> anyhow::Result<
             path.display()
         ),
     })?;
-    Ok(file.write_all(data)?)
+    Ok(Box::new(file))
+}
+
+/// What came of writing: that whoever read it went away is no failure.
+pub fn settle(written: anyhow::Result<()>) -> anyhow::Result<()> {
+    match written {
+        Err(error)
+            if error
+                .downcast_ref::<std::io::Error>()
+                .is_some_and(|e| e.kind() == ErrorKind::BrokenPipe) =>
+        {
+            Ok(())
+        }
+        other => other,
+    }
 }

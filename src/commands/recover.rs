@@ -6,8 +6,15 @@ use crate::recording::recover;
 
 pub fn run(args: &RecoverArgs) -> Outcome {
     let saved = recover(&args.recording, args.output.as_deref(), args.force)?;
-    let end = if saved.complete { "its end is known" } else { "it was cut off: reports say INCOMPLETE" };
+    let end = if saved.complete {
+        "its end is known"
+    } else {
+        "it was cut off: reports say INCOMPLETE"
+    };
     let path = saved.path.display();
-    say(&format!("{path}: {} readings and {} markers, plainly closed; {end}", saved.readings, saved.markers));
+    say(&format!(
+        "{path}: {} readings and {} markers, plainly closed; {end}",
+        saved.readings, saved.markers
+    ));
     Ok(0)
 }

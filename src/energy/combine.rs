@@ -52,9 +52,12 @@ pub fn combine(split: Split, model: &Model, facts: &Facts) -> (Split, Vec<Togeth
     let members = members(parents, leaves);
     let mut energies = model.energies.clone();
     let mut covariance = model.covariance.clone();
+    // Leaves that stand on the interval estimator alone; what is made only of them, the model has nothing to add to.
+    let mut modelled = vec![true; leaves];
     for leaf in 0..leaves {
         let each_s = split.seconds[leaf] / segments[leaf].max(1) as f64;
         if segments[leaf] < REPEATED || each_s > VERY_LONG * cell_s {
+            modelled[leaf] = false;
             for other in 0..leaves {
                 covariance.a[leaf * leaves + other] = 0.0;
                 covariance.a[other * leaves + leaf] = 0.0;
@@ -66,10 +69,13 @@ pub fn combine(split: Split, model: &Model, facts: &Facts) -> (Split, Vec<Togeth
             covariance.a[leaf * leaves + leaf] += (unseen_sd_w * split.unseen_s[leaf]).powi(2);
         }
     }
+    let has_model = |members: &[f64]| members.iter().zip(&modelled).any(|(&member, &by)| member > 0.0 && by);
     let last = split.figures.len() - 1;
     let known = split.figures.iter().enumerate().zip(&members);
     let known = known.filter(|((i, figure), _)| *i == last || figure.u95 < PINNED * figure.joules);
+    // A sum of interval leaves alone is the same split of the same cells: counted again, it would halve their variance for nothing.
     let sums: Vec<Known> = known
+        .filter(|(_, members)| has_model(members))
         .map(|((_, figure), members)| Known {
             members: members.clone(),
             joules: figure.joules,
@@ -92,7 +98,7 @@ pub fn combine(split: Split, model: &Model, facts: &Facts) -> (Split, Vec<Togeth
             method: Method::Regression,
         };
         let by_interval = match estimator {
-            Estimator::Auto => interval.u95 <= u95,
+            Estimator::Auto => interval.u95 <= u95 || !has_model(members),
             Estimator::Interval => true,
             Estimator::Regression => false,
         };

@@ -25,7 +25,9 @@ impl BackgroundWriter {
     /// Hand `writer` to its thread; `trouble` hears of the first failure at once.
     pub fn start(writer: Writer, trouble: impl Fn(&RecordingError) + Send + 'static) -> std::io::Result<Self> {
         let (sink, source) = sync_channel(PIECES);
-        let thread = std::thread::Builder::new().name("writer".into()).spawn(move || write_all(writer, &source, trouble))?;
+        let thread = std::thread::Builder::new()
+            .name("writer".into())
+            .spawn(move || write_all(writer, &source, trouble))?;
         Ok(Self { sink, thread })
     }
 

@@ -48,12 +48,10 @@ pub enum RecordingError {
     #[error("{} is empty\nhint: a copy was interrupted, or the disk was full when it was made; there is nothing in it", path.display())]
     Empty { path: PathBuf },
 
-    #[error("{} is not an HDF5 file\nhint: powerprof reads what `powerprof -- COMMAND` wrote; a power log of another program comes in \
-         through `powerprof import`", path.display())]
+    #[error("{} is not an HDF5 file\nhint: give a file that `powerprof -- COMMAND` wrote", path.display())]
     NotHdf5 { path: PathBuf },
 
-    #[error("{} is an HDF5 file, but not a recording of powerprof\nhint: a power log of another program comes in through \
-         `powerprof import`", path.display())]
+    #[error("{} is an HDF5 file, but not a recording of powerprof\nhint: give a file that `powerprof -- COMMAND` wrote", path.display())]
     Foreign { path: PathBuf },
 
     #[error("{} ends too early: {detail}\nhint: copy it again from where it was recorded", path.display())]

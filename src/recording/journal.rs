@@ -281,7 +281,9 @@ pub(super) struct StartTable {
 
 impl StartTable {
     pub(super) fn create(root: &Group, storage: Storage) -> Result<Self, Fault> {
-        Ok(Self { t: Column::create(root, &start::T, Pace::Slow, storage)? })
+        Ok(Self {
+            t: Column::create(root, &start::T, Pace::Slow, storage)?,
+        })
     }
 
     pub(super) fn push(&mut self, released: Timestamp) {

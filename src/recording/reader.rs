@@ -146,7 +146,9 @@ impl Reader {
 /// The wall-clock time of an instant, by the anchor nearest to it, or else by the attributes of the run.
 fn realtime_at(t: Timestamp, run: &RunInfo, anchors: &[ClockAnchor]) -> i64 {
     let nearest = anchors.iter().min_by_key(|anchor| (anchor.monotonic - t).abs());
-    nearest.map_or(run.started_realtime_ns + (t - run.started), |anchor| anchor.realtime_ns + (t - anchor.monotonic))
+    nearest.map_or(run.started_realtime_ns + (t - run.started), |anchor| {
+        anchor.realtime_ns + (t - anchor.monotonic)
+    })
 }
 
 fn read_common(root: &Group) -> Result<Chunk, Fault> {

@@ -38,7 +38,12 @@ pub fn render(analysis: &Analysis) -> Result<String, ReportError> {
         .iter()
         .flat_map(|id| [format!("{id}_joules"), format!("{id}_u95_joules")]);
     out.write_record(HEADER.iter().map(|h| (*h).to_owned()).chain(of_devices))?;
-    let simulated = analysis.run.simulated.as_ref().map(|profile| format!("SIMULATED {profile}")).unwrap_or_default();
+    let simulated = analysis
+        .run
+        .simulated
+        .as_ref()
+        .map(|profile| format!("SIMULATED {profile}"))
+        .unwrap_or_default();
     for p in &analysis.phases {
         let mut row = vec![
             "phase".to_owned(),

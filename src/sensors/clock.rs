@@ -16,7 +16,11 @@ pub fn anchor() -> ClockAnchor {
     let before = now();
     let realtime_ns = nanos(ClockId::CLOCK_REALTIME);
     let boottime_ns = nanos(ClockId::CLOCK_BOOTTIME);
-    ClockAnchor { monotonic: before.midpoint(now()), realtime_ns, boottime_ns }
+    ClockAnchor {
+        monotonic: before.midpoint(now()),
+        realtime_ns,
+        boottime_ns,
+    }
 }
 
 /// `clock_gettime` cannot fail on Linux with a valid clock and a valid pointer (clock_gettime(2), ERRORS), so a failure is answered

@@ -23,8 +23,12 @@ use super::exit;
 /// Why the command could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
-    #[error("cannot run `{0}`: command not found\nhint: check the spelling, or give a path such as ./{0}")]
-    NotFound(String),
+    #[error("cannot run `{command}`: {reason}\nhint: {hint}")]
+    NotFound {
+        command: String,
+        reason: &'static str,
+        hint: &'static str,
+    },
     #[error("cannot run `{command}`: {reason}\nhint: {hint}")]
     NotExecutable {
         command: String,
@@ -41,7 +45,7 @@ impl LaunchError {
     /// The exit status that belongs to it.
     pub const fn status(&self) -> i32 {
         match self {
-            Self::NotFound(_) => exit::NOT_FOUND,
+            Self::NotFound { .. } => exit::NOT_FOUND,
             Self::NotExecutable { .. } => exit::NOT_EXECUTABLE,
             Self::System(_) | Self::ZeroByte(_) => exit::POWERPROF_FAILED,
         }
@@ -146,7 +150,16 @@ fn explain(command: &str, errno: Errno) -> LaunchError {
         hint,
     };
     match errno {
-        Errno::ENOENT | Errno::ENOTDIR => LaunchError::NotFound(command.to_owned()),
+        Errno::ENOENT | Errno::ENOTDIR if command.contains('/') => LaunchError::NotFound {
+            command: command.to_owned(),
+            reason: "no such file",
+            hint: "check the path, and for a script the interpreter that its first line names",
+        },
+        Errno::ENOENT | Errno::ENOTDIR => LaunchError::NotFound {
+            command: command.to_owned(),
+            reason: "command not found",
+            hint: "check the spelling, or give its path, as in ./train",
+        },
         Errno::EACCES if std::path::Path::new(command).is_dir() => {
             not_executable("it is a directory", "name the program inside it")
         }

@@ -19,10 +19,17 @@ pub const MARKER_EVERY: u64 = 7;
 pub const INTERVAL_NS: i64 = 10_000_000;
 
 const START: i64 = 5_000_000_000_000;
+/// From the monotonic clock to the wall clock.
+const REALTIME: i64 = 1_700_000_000_000_000_000;
 
 pub fn time(sweep: u64) -> Timestamp {
     // A little jitter, as a real sampler has it.
     Timestamp::from_nanos(START + sweep as i64 * INTERVAL_NS + (scramble(sweep) & 0xffff) as i64)
+}
+
+/// When the command was released.
+pub fn released() -> Timestamp {
+    time(0).plus_nanos(3_000_000)
 }
 
 /// A number that looks random and follows from `n` (SplitMix64).
@@ -198,6 +205,8 @@ pub fn marker(row: u64) -> MarkerEvent {
 /// Everything that happens in the sweeps `from..to`.
 pub fn chunk(devices: &[(Device, Columns)], from: u64, to: u64) -> Chunk {
     let mut chunk = Chunk {
+        // The first sweep comes a moment before the command is released.
+        released: (from == 0 && to > 0).then(released),
         devices: devices
             .iter()
             .map(|(_, c)| DeviceStreams {
@@ -230,7 +239,7 @@ pub fn chunk(devices: &[(Device, Columns)], from: u64, to: u64) -> Chunk {
             chunk.host.push(t, 90_000, &host(sweep / STATE_EVERY));
             chunk.anchors.push(ClockAnchor {
                 monotonic: t,
-                realtime_ns: t.as_nanos() + 1_700_000_000_000_000_000,
+                realtime_ns: t.as_nanos() + REALTIME,
                 boottime_ns: t.as_nanos() + 77,
             });
         }
@@ -261,8 +270,13 @@ pub fn chunk(devices: &[(Device, Columns)], from: u64, to: u64) -> Chunk {
 /// What a reader must find after the sweeps `0..sweeps`.
 pub fn expected(devices: &[(Device, Columns)], sweeps: u64) -> (Recording, Vec<DeviceStreams>) {
     let all = chunk(devices, 0, sweeps);
+    let mut run = run();
+    if let Some(released) = all.released {
+        run.started = released;
+        run.started_realtime_ns = released.as_nanos() + REALTIME;
+    }
     let recording = Recording {
-        run: run(),
+        run,
         anchors: all.anchors,
         devices: devices.iter().map(|(d, _)| d.clone()).collect(),
         markers: all.markers,
