@@ -49,6 +49,8 @@ struct Case {
     delay: (f64, f64),
     noise_w: f64,
     poll: f64,
+    /// Polls stand still for 2 s and for 0.5 s; the counter starts again from nothing in the first of these.
+    stalls: bool,
 }
 
 impl Case {
@@ -71,6 +73,7 @@ impl Case {
             delay: (1.0, 1.0),
             noise_w: 0.4,
             poll: 1.0,
+            stalls: false,
         }
     }
     fn named(mut self, what: &str, change: impl Fn(&mut Self)) -> Self {
@@ -242,7 +245,13 @@ fn sense(case: &Case, truth: &Truth, run: (f64, f64), random: &mut Random) -> De
     let mut times = Times::default();
     let mut now = -LEAD + random.uniform();
     let (mut p, mut c) = (0, 0);
+    let mut lost = 0.0;
     while now < run.1 + LEAD {
+        if case.stalls && ((20_000.0..22_000.0).contains(&now) || (60_000.0..60_500.0).contains(&now)) {
+            lost = truth.energy_to(21_000.0) + 1000.0;
+            now += case.poll;
+            continue;
+        }
         times.push(nanos(now), 5_000);
         while power.get(p + 1).is_some_and(|next| next.0 <= now) {
             p += 1;
@@ -254,7 +263,9 @@ fn sense(case: &Case, truth: &Truth, run: (f64, f64), random: &mut Random) -> De
             while counter.get(c + 1).is_some_and(|next| next.0 <= now) {
                 c += 1;
             }
-            stream.counter.push(Some((counter[c].1 * 1e3).round() as u64));
+            stream
+                .counter
+                .push(Some(((counter[c].1 - lost).max(0.0) * 1e3).round() as u64));
         }
         now += case.poll * (1.0 + 0.1 * (random.uniform() - 0.5));
     }
@@ -488,6 +499,7 @@ fn cases() -> Vec<Case> {
             };
             cases.push(plain().named(&format!("all but {without}"), others));
         }
+        cases.push(plain().named("stalls and a reset", |c| c.stalls = true));
         cases.push(plain().named("locked load", |c| {
             c.phases = vec![
                 ("data", 20.0, 90.0),

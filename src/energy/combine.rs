@@ -69,12 +69,11 @@ pub fn combine(split: Split, model: &Model, facts: &Facts) -> (Split, Vec<Togeth
             covariance.a[leaf * leaves + leaf] += (unseen_sd_w * split.unseen_s[leaf]).powi(2);
         }
     }
-    let last = split.figures.len() - 1;
     let has_model = |members: &[f64]| members.iter().zip(&modelled).any(|(&member, &by)| member > 0.0 && by);
+    let last = split.figures.len() - 1;
     let known = split.figures.iter().enumerate().zip(&members);
     let known = known.filter(|((i, figure), _)| *i == last || figure.u95 < PINNED * figure.joules);
-    // A sum of leaves that are all splits of the same cells is no second measurement of them: counted again, it would halve their
-    // variance for nothing.
+    // A sum of interval leaves alone is the same split of the same cells: counted again, it would halve their variance for nothing.
     let sums: Vec<Known> = known
         .filter(|(_, members)| has_model(members))
         .map(|((_, figure), members)| Known {

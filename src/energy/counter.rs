@@ -108,7 +108,23 @@ pub fn ticks(device: &Device, stream: &PowerStream) -> (Vec<Tick>, u64) {
         }
         (seen_at, seen_half, value) = (t, half, new);
     }
+    sharpen(&mut ticks);
     (ticks, glitches)
+}
+
+/// Behind a stalled poll the bracket is as long as the stall; but the counter went on moving, and what is seen then is one period old
+/// at most.
+fn sharpen(ticks: &mut [Tick]) {
+    let Some(period_ns) = median_gap_s(ticks).map(|s| (s * 1e9) as i64) else {
+        return;
+    };
+    for tick in ticks
+        .iter_mut()
+        .filter(|tick| 2 * tick.half_ns > period_ns + period_ns / 2)
+    {
+        tick.t += tick.half_ns - period_ns / 2;
+        tick.half_ns = period_ns / 2;
+    }
 }
 
 /// The counter's cells, calibrated.

@@ -170,6 +170,8 @@ fn a_hole_widens_the_interval_inside_it_and_nowhere_else() {
         };
     }
     let (good, bad) = (run(&recording, &[whole]), run(&recording, &[holed]));
+    let total = bad.total.joules.expect("a total").get();
+    assert!((total / 2000.0 - 1.0).abs() < 0.01, "{total}");
     let u95 = |analysis: &Analysis, i: usize| analysis.phases[i].energy.u95.map(|u| u.get());
     assert!((u95(&good, 0).expect("resolved") - u95(&bad, 0).expect("resolved")).abs() < 1.0);
     assert!(u95(&bad, 1).is_none_or(|u| u > 50.0 + u95(&good, 1).expect("resolved")));

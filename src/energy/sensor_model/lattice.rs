@@ -69,18 +69,30 @@ pub fn fit(seen: &[f64], half: f64) -> Option<Lattice> {
     })
 }
 
-/// Offset and slope of `seen` over the running number of steps.
+/// Offset and slope of `seen` over the running number of steps. An update seen after a stalled poll is late by seconds, not by the
+/// clock: what lies far off a first line does not count for the second.
 fn least_squares(seen: &[f64], steps: &[u32]) -> (f64, f64) {
-    let mut numbers = vec![0.0];
+    const FAR: f64 = 5.0;
+    let mut points = vec![(0.0, seen[0])];
     let mut n = 0.0;
-    numbers.extend(steps.iter().map(|&s| {
-        n += f64::from(s);
-        n
+    points.extend(steps.iter().zip(&seen[1..]).map(|(&step, &t)| {
+        n += f64::from(step);
+        (n, t)
     }));
-    let count = seen.len() as f64;
-    let (mx, my) = (numbers.iter().sum::<f64>() / count, seen.iter().sum::<f64>() / count);
-    let xy: f64 = numbers.iter().zip(seen).map(|(x, y)| (x - mx) * (y - my)).sum();
-    let xx: f64 = numbers.iter().map(|x| (x - mx) * (x - mx)).sum();
+    let first = line(&points);
+    let off = |&(x, y): &(f64, f64)| (y - first.0 - first.1 * x).abs();
+    let reach = FAR * typical(points.iter().map(off).collect());
+    points.retain(|point| off(point) <= reach);
+    if points.len() < 4 { first } else { line(&points) }
+}
+
+fn line(points: &[(f64, f64)]) -> (f64, f64) {
+    let count = points.len() as f64;
+    let (mx, my) = points
+        .iter()
+        .fold((0.0, 0.0), |(x, y), p| (x + p.0 / count, y + p.1 / count));
+    let xy: f64 = points.iter().map(|(x, y)| (x - mx) * (y - my)).sum();
+    let xx: f64 = points.iter().map(|(x, _)| (x - mx) * (x - mx)).sum();
     let slope = if xx > 0.0 { xy / xx } else { 0.0 };
     (my - slope * mx, slope)
 }
@@ -125,6 +137,20 @@ mod tests {
             .map(|(p, t)| (p - t).abs())
             .fold(0.0, f64::max);
         assert!(worst < 0.002, "{worst}");
+    }
+
+    #[test]
+    fn a_stalled_poll_does_not_bend_the_lattice() {
+        let mut seen: Vec<f64> = (0..400)
+            .filter(|i| !(201..=212).contains(i))
+            .map(|i| 0.1 * f64::from(i))
+            .collect();
+        // Seen when polls came back: late, but nearer to its own place than to the next.
+        seen[200] += 0.04;
+        let lattice = fit(&seen, 0.0005).expect("a lattice");
+        let last = lattice.predicted[lattice.predicted.len() - 1];
+        assert!((last - 39.9).abs() < 1e-6, "{last}");
+        assert!((lattice.period - 0.1).abs() < 1e-9);
     }
 
     #[test]

@@ -47,31 +47,47 @@ fn seen(lattice: &Lattice, times: &[f64], i: usize) -> Seen {
     }
 }
 
+/// Whether an update was seen so late that its time says nothing (a stalled poll).
+fn stalled(seen: &Seen, lattice: &Lattice, half: f64) -> bool {
+    seen.shift.abs() > 6.0 * lattice.scatter + 2.0 * half
+}
+
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
+/// Which updates were seen sharply, and the usual half-width of the time in which they were: an update behind a stalled poll happened
+/// at any time of the stall.
+fn sharp(halves: &[f64]) -> (Vec<usize>, f64) {
+    const BLUNT: f64 = 4.0;
+    let half = median(halves.to_vec());
+    let reach = BLUNT * half + 1e-3;
+    ((0..halves.len()).filter(|&i| halves[i] <= reach).collect(), half)
+}
+
 /// Power readings whose windows can lie inside the run.
 pub fn of_power(device: &Device, stream: &PowerStream, run: Interval) -> Option<Rows> {
-    let (updates, _, _) = integrate::updates(device, stream);
-    let times: Vec<f64> = updates
-        .iter()
-        .map(|u| (u.t - run.start.as_nanos()) as f64 * 1e-9)
-        .collect();
-    let half = median(updates.iter().map(|u| u.half_ns as f64 * 1e-9).collect());
+    let (mut updates, _, _) = integrate::updates(device, stream);
+    updates.retain(|u| !u.after_hole);
+    let halves: Vec<f64> = updates.iter().map(|u| u.half_ns as f64 * 1e-9).collect();
+    let (kept, half) = sharp(&halves);
+    let since = |t: i64| (t - run.start.as_nanos()) as f64 * 1e-9;
+    let times: Vec<f64> = kept.iter().map(|&i| since(updates[i].t)).collect();
     let lattice = lattice::fit(&times, half)?;
     let (gain, offset) = device.calibration.map_or((1.0, 0.0), |c| (c.gain, c.offset.get()));
-    let rows = updates.iter().enumerate().map(|(i, update)| Row {
-        end: seen(&lattice, &times, i),
+    let rows = kept.iter().enumerate().map(|(at, &i)| Row {
+        end: seen(&lattice, &times, at),
         start: None,
         length: 0.0,
-        watts: (update.watts - offset) / gain,
+        watts: (updates[i].watts - offset) / gain,
     });
+    let usable = |row: &Row| {
+        let t = row.end.predicted;
+        t > 0.0 && t < run.seconds() && !stalled(&row.end, &lattice, half)
+    };
     Some(Rows {
-        rows: rows
-            .filter(|r| r.end.predicted > 0.0 && r.end.predicted < run.seconds())
-            .collect(),
+        rows: rows.filter(usable).collect(),
         period: lattice.period,
         scatter: lattice.scatter,
         half,
@@ -81,23 +97,23 @@ pub fn of_power(device: &Device, stream: &PowerStream, run: Interval) -> Option<
 /// Counter differences between ticks inside the run.
 pub fn of_counter(device: &Device, stream: &PowerStream, run: Interval) -> Option<Rows> {
     let (ticks, _) = counter::ticks(device, stream);
-    let times: Vec<f64> = ticks
-        .iter()
-        .map(|t| (t.t - run.start.as_nanos()) as f64 * 1e-9)
-        .collect();
-    let half = median(ticks.iter().map(|t| t.half_ns as f64 * 1e-9).collect());
+    let halves: Vec<f64> = ticks.iter().map(|t| t.half_ns as f64 * 1e-9).collect();
+    let (kept, half) = sharp(&halves);
+    let since = |t: i64| (t - run.start.as_nanos()) as f64 * 1e-9;
+    let times: Vec<f64> = kept.iter().map(|&i| since(ticks[i].t)).collect();
     let lattice = lattice::fit(&times, half)?;
     let (gain, offset) = device.calibration.map_or((1.0, 0.0), |c| (c.gain, c.offset.get()));
-    let mut rows = Vec::with_capacity(ticks.len());
-    for (i, tick) in ticks.iter().enumerate().skip(1) {
-        let (CounterStep::Advanced(counts) | CounterStep::Wrapped(counts)) = tick.step else {
+    let mut rows = Vec::with_capacity(kept.len());
+    for (at, pair) in kept.windows(2).enumerate() {
+        let (CounterStep::Advanced(counts) | CounterStep::Wrapped(counts)) = ticks[pair[1]].step else {
             continue;
         };
-        let steps = lattice.steps[i];
-        let (start, end) = (seen(&lattice, &times, i - 1), seen(&lattice, &times, i));
+        let (start, end) = (seen(&lattice, &times, at), seen(&lattice, &times, at + 1));
         let length = end.predicted - start.predicted;
+        let inside = start.predicted >= 0.0 && end.predicted <= run.seconds() && length > 0.0;
         // A cell of many periods is a hole or a counter that stood still: no observation of the phases in it.
-        if steps == 0 || steps > 4 || length <= 0.0 || start.predicted < 0.0 || end.predicted > run.seconds() {
+        let one_cell = pair[1] == pair[0] + 1 && (1..=4).contains(&lattice.steps[at + 1]);
+        if !inside || !one_cell || stalled(&start, &lattice, half) || stalled(&end, &lattice, half) {
             continue;
         }
         let watts = counts as f64 * stream.counter_unit_joules / length;
