@@ -1,6 +1,6 @@
 //! The report for a terminal: 100 columns, legible without colour.
 //!
-//! Owns the order of the parts; the tables are laid out in [`layout`]. Colour is added only when asked for, and never says anything
+//! Owns the order of the parts; the tables are laid out in `layout`. Colour is added only when asked for, and never says anything
 //! that the text does not.
 
 mod layout;
