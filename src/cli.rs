@@ -158,6 +158,8 @@ pub struct CompareArgs {
 pub enum ExportFormat {
     /// One row per reading
     Csv,
+    /// The same rows, typed and compressed
+    Parquet,
     /// A trace for ui.perfetto.dev
     Perfetto,
 }
