@@ -63,7 +63,7 @@ impl Phase<'_> {
 }
 
 /// Documents, and the real (not padding) source and target tokens in them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Work {
     pub samples: u64,
     pub tokens: u64,
