@@ -15,7 +15,12 @@ use crate::{data::Published, optim::Variant};
 /// With no flags it trains a tiny model on a built-in task: a question whose answer stands far back in a long text.
 /// Under `powerprof -- lcbench-train ...` every phase and step is marked with the work it finished.
 #[derive(Debug, Parser)]
-#[command(name = "lcbench-train", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
+#[command(
+    name = "lcbench-train",
+    version,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true
+)]
 pub struct CommandLine {
     #[command(subcommand)]
     pub other: Option<Other>,
@@ -69,12 +74,7 @@ pub struct Cli {
     pub dataset: Option<Published>,
 
     /// Instead of --data: GENERATED texts as many and as long as those of a set, or of a share of it (qasper:0.05)
-    #[arg(
-        long,
-        value_name = "SET[:SHARE]",
-        conflicts_with = "data",
-        help_heading = "Data"
-    )]
+    #[arg(long, value_name = "SET[:SHARE]", conflicts_with = "data", help_heading = "Data")]
     pub shaped: Option<Shaped>,
 
     /// Source tokens: longer texts are cut, shorter ones padded

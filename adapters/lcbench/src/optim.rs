@@ -74,7 +74,9 @@ impl AdamW {
     pub fn moments(&self, params: &Params) -> Vec<(String, Tensor)> {
         let under = |prefix: &str, moments: &[Tensor]| {
             let named = params.name_gradients(moments).into_iter();
-            named.map(|(name, moment)| (format!("{prefix}.{name}"), moment)).collect::<Vec<_>>()
+            named
+                .map(|(name, moment)| (format!("{prefix}.{name}"), moment))
+                .collect::<Vec<_>>()
         };
         let mut all = under("exp_avg", &self.m);
         all.extend(under("exp_avg_sq", &self.v));

@@ -5,6 +5,8 @@ mod checks;
 mod recipe;
 mod resolve;
 
+use serde_json::Value;
+
 use self::checks::{at_least, positive, refuse, within};
 pub use self::resolve::Applied;
 use self::resolve::Resolver;
@@ -74,9 +76,7 @@ impl Plan {
                 by.optional("batch_size", Some(0), |r| r.batch_size);
                 BatchSize::Auto
             }
-            Some(BatchSize::Documents(n)) => {
-                BatchSize::Documents(by.take("batch_size", Some(n), |r| r.batch_size, n))
-            }
+            Some(BatchSize::Documents(n)) => BatchSize::Documents(by.take("batch_size", Some(n), |r| r.batch_size, n)),
             None => BatchSize::Documents(by.take("batch_size", None, |r| r.batch_size, 8)),
         };
         let rate = if cli.weights.is_some() { 2e-5 } else { 2e-3 };
@@ -148,10 +148,20 @@ impl Plan {
         within("max-grad-norm", self.adamw.max_norm, f64::MIN_POSITIVE, f64::MAX)?;
         within("dropout", cli.dropout.unwrap_or(0.0), 0.0, 1.0 - f64::EPSILON)?;
         if let (Some(n), None) = (self.patience, self.eval_every) {
-            return Err(refuse("patience", n, "nothing is validated while training", "give --eval-every too"));
+            return Err(refuse(
+                "patience",
+                n,
+                "nothing is validated while training",
+                "give --eval-every too",
+            ));
         }
         if let (Some(n), None, None) = (cli.save_every, &cli.save, &cli.resume) {
-            return Err(refuse("save-every", n, "there is nowhere to save", "give --save DIR too"));
+            return Err(refuse(
+                "save-every",
+                n,
+                "there is nowhere to save",
+                "give --save DIR too",
+            ));
         }
         Ok(())
     }
@@ -162,6 +172,16 @@ impl Plan {
             BatchSize::Auto => self.cli.max_batch_size,
             BatchSize::Documents(n) => n,
         }
+    }
+
+    /// What `State::differs` found: a resumed training must be the one that was saved.
+    pub fn check_resumed(&self, found: Option<(&str, &Value, &Value)>) -> Result<(), UsageError> {
+        let (Some((name, is, was)), Some(dir)) = (found, &self.cli.resume) else {
+            return Ok(());
+        };
+        let problem = format!("{name} is {is}, and was {was} when it was saved");
+        let hint = "repeat the flags of the interrupted training, with --resume in place of --save";
+        Err(refuse("resume", dir.display(), &problem, hint))
     }
 
     /// The preset's configuration; only the tiny ones take their vocabulary from the tokenizer.
@@ -313,15 +333,24 @@ mod tests {
         let args = ["--recipe", "paper", "--model", "led-base", "--shaped", "qasper:0.1"];
         let paper = plan(&args).unwrap();
         assert_eq!(paper.batch_size, BatchSize::Documents(22));
-        assert_eq!((paper.accumulate, paper.eval_every, paper.patience), (32, Some(10), Some(3)));
+        assert_eq!(
+            (paper.accumulate, paper.eval_every, paper.patience),
+            (32, Some(10), Some(3))
+        );
         assert_eq!((paper.max_steps, paper.max_epochs), (None, Some(50.0)));
         assert_eq!((paper.lr, paper.precision), (2e-5, Precision::Tf32));
         let applied = paper.recipe.unwrap();
-        assert_eq!((applied.set["batch_size"].clone(), applied.overridden.len()), (22.into(), 0));
+        assert_eq!(
+            (applied.set["batch_size"].clone(), applied.overridden.len()),
+            (22.into(), 0)
+        );
 
         let more = ["--batch-size", "2", "--lr", "1e-4", "--max-steps", "7"];
         let mixed = plan(&[&args[..], &more].concat()).unwrap();
-        assert_eq!((mixed.batch_size, mixed.lr, mixed.max_steps), (BatchSize::Documents(2), 1e-4, Some(7)));
+        assert_eq!(
+            (mixed.batch_size, mixed.lr, mixed.max_steps),
+            (BatchSize::Documents(2), 1e-4, Some(7))
+        );
         let applied = mixed.recipe.unwrap();
         let overridden: Vec<_> = applied.overridden.keys().map(String::as_str).collect();
         assert_eq!(overridden, ["batch_size", "lr"]);

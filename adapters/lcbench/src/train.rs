@@ -15,14 +15,15 @@ use std::time::Instant;
 
 use tch::{Device, Kind, Tensor};
 
+use self::stream::Stream;
 pub use self::{
     budget::Budget,
+    gradients::Gradients,
     saves::{About, SaveError, Saves, last, read_state},
     state::{SCHEMA, State, Training},
     stream::Place,
     watch::{Best, Validation, Watch},
 };
-use self::{gradients::Gradients, stream::Stream};
 use crate::{
     data::batch::{Batch, Batcher},
     evaluate::Evaluation,
@@ -85,7 +86,11 @@ pub fn train(job: &Job<'_>, resumed: Option<State>, validate: &mut Validate<'_>)
             let speed = run.done.work.samples as f64 / run.seconds();
             progress.report(run.done.steps, &format!("loss {loss:.4}, {speed:.2} samples/s"));
         }
-        if job.plan.eval_every.is_some_and(|every| run.done.steps.is_multiple_of(every)) {
+        if job
+            .plan
+            .eval_every
+            .is_some_and(|every| run.done.steps.is_multiple_of(every))
+        {
             let seen = progress.aside(&mut *validate)?;
             run.judge(&seen);
         }
@@ -100,7 +105,10 @@ pub fn train(job: &Job<'_>, resumed: Option<State>, validate: &mut Validate<'_>)
     done.seconds = seconds;
     let speed = done.work.samples as f64 / done.seconds;
     let early = if done.stopped_early { ", stopped early" } else { "" };
-    let best = done.watch.best.map(|best| format!("; best: {:.2} at step {}", best.score, best.step));
+    let best = done
+        .watch
+        .best
+        .map(|best| format!("; best: {:.2} at step {}", best.score, best.step));
     progress.finish(&format!(
         "{} steps in {:.1} s, {speed:.2} samples/s{early}{}",
         done.steps,
@@ -182,7 +190,8 @@ impl<'a> Run<'a> {
             } else {
                 loss
             };
-            self.gradients.add(Tensor::run_backward(&[share], &self.leaves, false, false));
+            self.gradients
+                .add(Tensor::run_backward(&[share], &self.leaves, false, false));
             part.end();
 
             work += self::work(&batch);
@@ -191,7 +200,9 @@ impl<'a> Run<'a> {
             }
         }
         let part = phases.begin("optimizer");
-        let _norm = self.optimizer.step(params, &self.gradients.take(), self.schedule.rate(step))?;
+        let _norm = self
+            .optimizer
+            .step(params, &self.gradients.take(), self.schedule.rate(step))?;
         part.end();
         self.done.work += work;
         self.done.steps = step + 1;

@@ -194,7 +194,13 @@ mod tests {
 
     #[test]
     fn amounts_of_memory_have_units() {
-        for (text, bytes) in [("1000", 1000), ("2K", 2048), ("1.5G", 3 << 29), ("3MiB", 3 << 20), ("4GB", 4 << 30)] {
+        for (text, bytes) in [
+            ("1000", 1000),
+            ("2K", 2048),
+            ("1.5G", 3 << 29),
+            ("3MiB", 3 << 20),
+            ("4GB", 4 << 30),
+        ] {
             assert_eq!(text.parse(), Ok(Bytes(bytes)), "{text}");
         }
         for text in ["", "G", "-1", "nan", "1T", "é"] {

@@ -53,6 +53,8 @@ pub enum Order {
 #[derive(Clone, Debug)]
 pub struct Batcher<'a> {
     encoded: &'a Encoded,
+    /// Rows in use.
+    rows: usize,
     frame: Frame,
     seq_len: usize,
     target_len: usize,
@@ -76,6 +78,7 @@ impl<'a> Batcher<'a> {
             "a sequence holds at least the special tokens"
         );
         Self {
+            rows: encoded.len(),
             encoded,
             frame,
             seq_len,
@@ -85,16 +88,22 @@ impl<'a> Batcher<'a> {
         }
     }
 
+    /// Uses the first `rows` only.
+    pub fn first(mut self, rows: usize) -> Self {
+        self.rows = rows.min(self.encoded.len());
+        self
+    }
+
     /// Batches in one epoch, the short one included.
     pub fn batches(&self) -> usize {
-        self.encoded.len().div_ceil(self.batch_size)
+        self.rows.div_ceil(self.batch_size)
     }
 
     /// The batches of epoch `epoch` (from 0).
     pub fn epoch(&self, epoch: u64) -> Epoch<'_> {
         let rows = match self.order {
-            Order::File => (0..self.encoded.len()).collect(),
-            Order::Shuffled { seed } => SplitMix64::derived(seed, epoch).permutation(self.encoded.len()),
+            Order::File => (0..self.rows).collect(),
+            Order::Shuffled { seed } => SplitMix64::derived(seed, epoch).permutation(self.rows),
         };
         Epoch {
             batcher: self,

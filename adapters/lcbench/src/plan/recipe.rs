@@ -58,7 +58,10 @@ pub fn paper(model: Model, set: Option<Published>, seq_len: usize) -> Result<Hyp
     })?;
     let column = LENGTHS.iter().position(|length| *length == seq_len).ok_or_else(|| {
         let problem = format!("the study did not run --seq-len {seq_len}");
-        refuse(problem, "--seq-len 1024, 2048, 3072 or 4096; or no --recipe, and its flags one by one")
+        refuse(
+            problem,
+            "--seq-len 1024, 2048, 3072 or 4096; or no --recipe, and its flags one by one",
+        )
     })?;
     let [summaries, questions] = batch_sizes(model).ok_or_else(|| {
         let problem = format!("the study did not train {}", model.name());
@@ -140,7 +143,12 @@ mod tests {
             for length in LENGTHS {
                 let h = paper(model, Some(Published::Qasper), length).unwrap();
                 let ranks = 2_567_usize.div_ceil(8).div_ceil(h.batch_size) / 4;
-                let one = Budget::new(2_567_usize.div_ceil(h.batch_size), h.accumulate, None, Some(h.max_epochs));
+                let one = Budget::new(
+                    2_567_usize.div_ceil(h.batch_size),
+                    h.accumulate,
+                    None,
+                    Some(h.max_epochs),
+                );
                 assert_eq!(one.per_epoch, ranks as u64, "{model:?} {length}");
             }
         }
@@ -160,11 +168,17 @@ mod tests {
         let said = |model, set, length| paper(model, set, length).unwrap_err().to_string();
         let set = Some(Published::Qasper);
         for (text, parts) in [
-            (said(Model::LedTiny, set, 1024), ["did not train led-tiny", "--model led-base"]),
+            (
+                said(Model::LedTiny, set, 1024),
+                ["did not train led-tiny", "--model led-base"],
+            ),
             (said(Model::LedBase, set, 1000), ["--seq-len 1000", "4096"]),
             (said(Model::LedBase, None, 1024), ["data set", "--dataset"]),
         ] {
-            assert!(text.starts_with("--recipe paper: ") && parts.iter().all(|part| text.contains(part)), "{text}");
+            assert!(
+                text.starts_with("--recipe paper: ") && parts.iter().all(|part| text.contains(part)),
+                "{text}"
+            );
         }
     }
 }

@@ -34,7 +34,14 @@ mod tests {
     #[test]
     fn the_first_limit_ends_it() {
         let total = |steps, epochs| Budget::new(10, 3, steps, epochs).total;
-        assert_eq!((total(Some(7), None), total(Some(7), Some(2.0)), total(Some(7), Some(3.0))), (7, 6, 7));
+        assert_eq!(
+            (
+                total(Some(7), None),
+                total(Some(7), Some(2.0)),
+                total(Some(7), Some(3.0))
+            ),
+            (7, 6, 7)
+        );
         assert_eq!(total(None, Some(0.4)), 2); // of 3 steps an epoch, rounded up
         assert_eq!(total(Some(0), Some(9.0)), 0);
         assert_eq!(Budget::new(2, 5, None, Some(4.0)).total, 4); // an epoch that is too short for a step makes one

@@ -4,13 +4,13 @@ use tch::Tensor;
 
 /// In the order of `Params::leaves`; empty between steps.
 #[derive(Debug, Default)]
-pub(super) struct Gradients {
+pub struct Gradients {
     sum: Vec<Tensor>,
 }
 
 impl Gradients {
     /// A leaf that a batch did not reach has no gradient from it.
-    pub(super) fn add(&mut self, gradients: Vec<Tensor>) {
+    pub fn add(&mut self, gradients: Vec<Tensor>) {
         if self.sum.is_empty() {
             self.sum = gradients;
             return;
@@ -25,7 +25,7 @@ impl Gradients {
         }
     }
 
-    pub(super) fn take(&mut self) -> Vec<Tensor> {
+    pub fn take(&mut self) -> Vec<Tensor> {
         std::mem::take(&mut self.sum)
     }
 }

@@ -95,7 +95,9 @@ impl Saves {
         self.describe(&part, state).map_err(at(&part))?;
         flush(&part).map_err(at(&part))?;
         // Only a checkpoint without a link can be in the way: what an interrupted `write` left.
-        absent(&whole).and_then(|()| fs::rename(&part, &whole)).map_err(at(&whole))?;
+        absent(&whole)
+            .and_then(|()| fs::rename(&part, &whole))
+            .map_err(at(&whole))?;
         self.link(LAST, step)?;
         let best = state.training.watch.best.map(|best| best.step);
         if let Some(best) = best {
@@ -172,7 +174,10 @@ pub fn read_state(dir: &Path) -> Result<State, SaveError> {
         Some(SCHEMA) => {}
         other => {
             let other = other.unwrap_or("nothing");
-            return Err(fail(format!("{} says {other}, this version reads {SCHEMA}", path.display())));
+            return Err(fail(format!(
+                "{} says {other}, this version reads {SCHEMA}",
+                path.display()
+            )));
         }
     }
     serde_json::from_value(value).map_err(|error| fail(format!("{}: {error}", path.display())))
@@ -204,7 +209,11 @@ pub(super) fn read_moments(
 /// The model as transformers stores it: the bias of the logits is one row.
 fn weights(trainee: &Trainee) -> Vec<(String, Tensor)> {
     let stored = |(name, tensor): (&str, Tensor)| {
-        let tensor = if name == LOGITS_BIAS { tensor.unsqueeze(0) } else { tensor };
+        let tensor = if name == LOGITS_BIAS {
+            tensor.unsqueeze(0)
+        } else {
+            tensor
+        };
         (name.to_owned(), tensor)
     };
     trainee.params.named().into_iter().map(stored).collect()
@@ -242,7 +251,13 @@ mod tests {
     #[test]
     fn only_checkpoints_are_pruned() {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["checkpoint-1", "checkpoint-2", "checkpoint-3.part", "checkpoint-mine", "notes"] {
+        for name in [
+            "checkpoint-1",
+            "checkpoint-2",
+            "checkpoint-3.part",
+            "checkpoint-mine",
+            "notes",
+        ] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
         let about = About {

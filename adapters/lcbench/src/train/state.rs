@@ -71,7 +71,10 @@ impl State {
     pub fn differs<'a>(&'a self, now: &'a Map<String, Value>) -> Option<(&'a str, &'a Value, &'a Value)> {
         let names = now.keys().chain(self.settings.keys());
         names.into_iter().find_map(|name| {
-            let (is, was) = (now.get(name).unwrap_or(&Value::Null), self.settings.get(name).unwrap_or(&Value::Null));
+            let (is, was) = (
+                now.get(name).unwrap_or(&Value::Null),
+                self.settings.get(name).unwrap_or(&Value::Null),
+            );
             (is != was).then_some((name.as_str(), is, was))
         })
     }

@@ -80,11 +80,17 @@ mod tests {
     #[test]
     fn left_over_batches_join_the_next_step() {
         // Seven batches an epoch (13 rows), three a step: one is left over, and the step after it has four.
-        let ends: Vec<bool> = rows_and_ends(13, 3, Place::default(), 14).into_iter().map(|(_, ends)| ends).collect();
+        let ends: Vec<bool> = rows_and_ends(13, 3, Place::default(), 14)
+            .into_iter()
+            .map(|(_, ends)| ends)
+            .collect();
         let epoch = [false, false, true, false, false, true, false];
         assert_eq!(ends, [epoch, epoch].concat());
         // Two batches an epoch, five a step: each epoch makes one.
-        let ends: Vec<bool> = rows_and_ends(3, 5, Place::default(), 4).into_iter().map(|(_, ends)| ends).collect();
+        let ends: Vec<bool> = rows_and_ends(3, 5, Place::default(), 4)
+            .into_iter()
+            .map(|(_, ends)| ends)
+            .collect();
         assert_eq!(ends, [false, true, false, true]);
     }
 

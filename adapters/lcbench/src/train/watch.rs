@@ -97,8 +97,14 @@ mod tests {
     #[test]
     fn stops_after_misses_in_a_row_and_keeps_the_best() {
         let best = |step, score| Some(Best { step, score });
-        assert_eq!(run(BestBy::F1, &[1.0, 3.0, 3.0, 2.0, 1.0, 9.0], 3), (best(2, 3.0), Some(5)));
-        assert_eq!(run(BestBy::F1, &[1.0, 0.0, 0.5, 2.0, 1.0, 1.0], 3), (best(4, 2.0), None));
+        assert_eq!(
+            run(BestBy::F1, &[1.0, 3.0, 3.0, 2.0, 1.0, 9.0], 3),
+            (best(2, 3.0), Some(5))
+        );
+        assert_eq!(
+            run(BestBy::F1, &[1.0, 0.0, 0.5, 2.0, 1.0, 1.0], 3),
+            (best(4, 2.0), None)
+        );
         assert_eq!(run(BestBy::Loss, &[3.0, 2.0, 2.5], 1), (best(2, 2.0), Some(3)));
     }
 
