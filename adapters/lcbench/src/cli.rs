@@ -221,4 +221,8 @@ pub struct Cli {
     /// For `--batch-size auto`, in a process of its own: whether a step of N documents fits
     #[arg(long, value_name = "N", hide = true)]
     pub trial: Option<usize>,
+
+    /// Bytes of host memory that the data take beside a trial
+    #[arg(long, value_name = "BYTES", default_value_t = 0, hide = true)]
+    pub held: u64,
 }

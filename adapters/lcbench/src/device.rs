@@ -123,10 +123,19 @@ pub fn limit_memory(bytes: u64) -> io::Result<()> {
 
 /// Host memory that could be had without swapping (`MemAvailable`, proc_meminfo(5)); `None` where the kernel does not say.
 pub fn free_memory() -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    kib_of("/proc/meminfo", "MemAvailable:")
+}
+
+fn kib_of(path: &str, field: &str) -> Option<u64> {
+    let text = fs::read_to_string(path).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(field))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
+}
+
+/// Host memory that [`limit_memory`] counts, of this process (`VmData`, proc_pid_status(5)).
+pub fn data_memory() -> Option<u64> {
+    kib_of("/proc/self/status", "VmData:")
 }
 
 /// Lets the kernel end this process before any other when memory runs out (proc_pid_oom_score_adj(5)).

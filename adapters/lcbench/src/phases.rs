@@ -20,6 +20,11 @@ impl Phases {
         }
     }
 
+    /// The same phases, waiting for another device.
+    pub fn on(self, device: Device) -> Self {
+        Self { device, ..self }
+    }
+
     pub fn begin(&self, name: &str) -> Phase<'_> {
         device::synchronize(self.device);
         Phase {

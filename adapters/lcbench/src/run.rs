@@ -1,4 +1,4 @@
-//! One run, from top to bottom: search, load, tokenize, train, validate, infer, summary.
+//! One run, from top to bottom: data, ids, batch size, model, train, validate, infer, summary.
 
 use anyhow::Context;
 use serde_json::{Map, Value, json};
@@ -10,6 +10,7 @@ use crate::{
         Dataset, Split,
         batch::{Batcher, Order},
     },
+    device,
     evaluate::evaluate,
     phases::Phases,
     plan::Plan,
@@ -27,13 +28,30 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         return trial::run(&plan, documents);
     }
     let resumed = plan.cli.resume.as_deref().map(read_state).transpose()?;
-    let search = choose_batch_size(&mut plan, resumed.as_ref())?;
-    let device = setup::prepare_device(&plan)?;
-    let phases = Phases::new(device);
-
+    // The model comes after the search: its trials shall have the device to themselves.
+    let phases = Phases::new(Device::Cpu);
+    let bare = device::data_memory();
     let load = phases.begin("load");
     let tokenizer = setup::tokenizer(&plan)?;
     let data = setup::dataset(&plan)?;
+    load.end();
+
+    let tokenize = phases.begin("tokenize");
+    let held_out = plan.cli.max_eval.unwrap_or(usize::MAX).min(data.validation.len());
+    let trains = plan.max_steps != Some(0);
+    let learnt = if trains { data.train.len() } else { 0 };
+    let (learn, cached) = setup::encode(&plan, &data, Split::Train, learnt, &tokenizer)?;
+    let (asked, _) = setup::encode(&plan, &data, Split::Validation, held_out, &tokenizer)?;
+    tokenize.end();
+
+    let held = device::data_memory()
+        .zip(bare)
+        .map(|(now, bare)| now.saturating_sub(bare));
+    let search = choose_batch_size(&mut plan, resumed.as_ref(), held.unwrap_or(0), &phases)?;
+
+    let device = setup::prepare_device(&plan)?;
+    let phases = phases.on(device);
+    let load = phases.begin("load");
     let saved = plan.cli.resume.as_deref().map(last);
     let from = saved.as_deref().or(plan.cli.weights.as_deref());
     let trainee = setup::trainee(&plan, &tokenizer, from, device)?;
@@ -47,19 +65,6 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         data.validation.len()
     );
 
-    let tokenize = phases.begin("tokenize");
-    let held_out = plan.cli.max_eval.unwrap_or(usize::MAX).min(data.validation.len());
-    let trains = plan.max_steps != Some(0);
-    let (learn, cached) = setup::encode(
-        &plan,
-        &data,
-        Split::Train,
-        if trains { data.train.len() } else { 0 },
-        &tokenizer,
-    )?;
-    let (asked, _) = setup::encode(&plan, &data, Split::Validation, held_out, &tokenizer)?;
-    tokenize.end();
-
     let batches = |encoded, size, order| {
         Batcher::new(
             encoded,
@@ -71,7 +76,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         )
     };
     let examine = |name, size| {
-        let batches = batches(&asked, size, Order::File).first(held_out);
+        let batches = batches(&asked, size, Order::File).only((0..held_out).collect());
         evaluate(name, &plan, &trainee, &tokenizer, &batches, &phases, device)
     };
     let mut summary = Summary::new(&plan, &data, &trainee, device);
@@ -120,8 +125,14 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `--batch-size auto`, as a phase of its own; a resumed training keeps what it had.
-fn choose_batch_size(plan: &mut Plan, resumed: Option<&State>) -> anyhow::Result<Option<search::Search>> {
+/// `--batch-size auto`, as a phase of its own; a resumed training keeps what it had. `held`: bytes of host memory that the data
+/// take beside the model.
+fn choose_batch_size(
+    plan: &mut Plan,
+    resumed: Option<&State>,
+    held: u64,
+    phases: &Phases,
+) -> anyhow::Result<Option<search::Search>> {
     if plan.batch_size != BatchSize::Auto {
         return Ok(None);
     }
@@ -129,10 +140,8 @@ fn choose_batch_size(plan: &mut Plan, resumed: Option<&State>) -> anyhow::Result
         plan.batch_size = BatchSize::Documents(size as usize);
         return Ok(None);
     }
-    // This process touches no device yet: the trials shall have it to themselves.
-    let phases = Phases::new(Device::Cpu);
     let phase = phases.begin("search");
-    let found = search::run(plan.cli.max_batch_size)?;
+    let found = search::run(plan.cli.max_batch_size, held)?;
     phase.end();
     plan.batch_size = BatchSize::Documents(found.chosen);
     Ok(Some(found))

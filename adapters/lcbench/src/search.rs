@@ -62,10 +62,10 @@ pub fn largest<E>(most: usize, mut fits: impl FnMut(usize) -> Result<bool, E>) -
     }))
 }
 
-/// Searches with trials of this very command line.
-pub fn run(most: usize) -> Result<Search, SearchError> {
+/// Searches with trials of this very command line. `held`: bytes of host memory that are taken beside the model.
+pub fn run(most: usize, held: u64) -> Result<Search, SearchError> {
     let found = largest(most, |size| {
-        let output = trial(size).map_err(SearchError::Start)?;
+        let output = trial(size, held).map_err(SearchError::Start)?;
         let fits = judge(size, &output)?;
         eprintln!(
             "search: a batch of {size} {}",
@@ -83,12 +83,12 @@ pub fn run(most: usize) -> Result<Search, SearchError> {
     Ok(found)
 }
 
-fn trial(size: usize) -> io::Result<Output> {
+fn trial(size: usize, held: u64) -> io::Result<Output> {
     // The file of this process, also where it was replaced or removed since it started.
     let mut command = Command::new("/proc/self/exe");
     command
         .args(env::args_os().skip(1))
-        .args(["--trial", &size.to_string()]);
+        .args(["--trial", &size.to_string(), "--held", &held.to_string()]);
     command.env_remove(MARKERS_VARIABLE).output()
 }
 

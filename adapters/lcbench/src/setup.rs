@@ -11,7 +11,7 @@ use tch::{Device, Kind};
 
 use crate::{
     checkpoint::{Wanted, Weights},
-    cli::{MakeTokenizer, Precision, Vocabulary},
+    cli::{Bytes, MakeTokenizer, Precision, Vocabulary},
     data::{
         Builtin, Dataset, Split,
         encoded::{CacheUse, Encoded, default_folder},
@@ -42,8 +42,8 @@ pub fn prepare_device(plan: &Plan) -> anyhow::Result<Device> {
     if let Some(threads) = plan.cli.threads {
         tch::set_num_threads(threads);
     }
-    if let Some(limit) = plan.cli.memory_limit {
-        device::limit_memory(limit.0).context("--memory-limit")?;
+    if let Some(Bytes(limit)) = plan.cli.memory_limit {
+        device::limit_memory(limit).context("--memory-limit")?;
     }
     shim::allow_tf32(plan.precision == Precision::Tf32);
     tch::manual_seed(plan.seed as i64);

@@ -7,6 +7,7 @@
 use tch::{Device, Tensor, no_grad};
 
 use crate::{
+    cli::Bytes,
     device,
     models::{
         input::{Source, Target},
@@ -22,8 +23,8 @@ const STEPS: usize = 2;
 pub fn run(plan: &Plan, documents: usize) -> anyhow::Result<()> {
     device::go_first_when_memory_runs_out();
     let device = setup::prepare_device(plan)?;
-    if let (Device::Cpu, None, Some(free)) = (device, plan.cli.memory_limit, device::free_memory()) {
-        device::limit_memory(free)?;
+    if let Some(limit) = limit(plan, device) {
+        device::limit_memory(limit)?;
     }
     let tokenizer = setup::tokenizer(plan)?;
     let trainee = setup::model(plan, &tokenizer, plan.cli.weights.as_deref(), device)?;
@@ -51,6 +52,18 @@ pub fn run(plan: &Plan, documents: usize) -> anyhow::Result<()> {
     let _ = largest.0.double_value(&[]);
     device::synchronize(device);
     Ok(())
+}
+
+/// Host memory that the trial may take: what the run may, less what the data take there, less a share for all that a run does
+/// and a trial does not. On a GPU the host's memory is not what runs out.
+fn limit(plan: &Plan, device: Device) -> Option<u64> {
+    let whole = match (plan.cli.memory_limit, device) {
+        (Some(Bytes(limit)), _) => limit.saturating_sub(plan.cli.held),
+        // The data are in memory already.
+        (None, Device::Cpu) => device::free_memory()?,
+        (None, _) => return None,
+    };
+    Some(whole - whole / 32)
 }
 
 fn step(plan: &Plan, trainee: &Trainee, optimizer: &mut AdamW, source: &Source, target: &Target) -> anyhow::Result<()> {

@@ -149,8 +149,9 @@ fn phases_arrive_on_the_marker_pipe() {
         .filter_map(|line| Some((line.split(' ').next()?, line.split(' ').nth(1)?)))
         .collect();
     let count = |verb: &str, name: &str| events.iter().filter(|event| **event == (verb, name)).count();
-    for name in ["load", "tokenize", "train", "validate", "infer"] {
-        assert_eq!((count("begin", name), count("end", name)), (1, 1), "{name}: {text}");
+    // The data are loaded, then the model.
+    for (name, n) in [("load", 2), ("tokenize", 1), ("train", 1), ("validate", 1), ("infer", 1)] {
+        assert_eq!((count("begin", name), count("end", name)), (n, n), "{name}: {text}");
     }
     for name in ["data", "forward", "backward", "optimizer"] {
         assert_eq!((count("begin", name), count("end", name)), (2, 2), "{name}: {text}");
