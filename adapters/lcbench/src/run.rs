@@ -5,9 +5,9 @@ use serde_json::{Map, Value, json};
 use tch::Device;
 
 use crate::{
-    cli::{BatchSize, Cli},
+    cli::{BatchSize, Cli, Precision},
     data::{
-        Dataset, Split,
+        Dataset, Published, Split,
         batch::{Batcher, Order},
     },
     device,
@@ -86,6 +86,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         let order = Order::Shuffled { seed: plan.seed };
         let batches = batches(&learn, plan.batch_size(), order);
         let budget = Budget::new(batches.batches(), plan.accumulate, plan.max_steps, plan.max_epochs);
+        say(&plan, budget, device);
         let settings = settings(&plan, budget, &data, &tokenizer, &trainee);
         plan.check_resumed(resumed.as_ref().and_then(|state| state.differs(&settings)))?;
         let about = About {
@@ -123,6 +124,22 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             .with_context(|| format!("--summary {}", path.display()))?;
     }
     Ok(())
+}
+
+/// What a step is, and where it is not what the study's was.
+fn say(plan: &Plan, budget: Budget, device: Device) {
+    let (batch, accumulate) = (plan.batch_size(), plan.accumulate);
+    let Budget { total, per_epoch } = budget;
+    eprintln!("train: {total} steps of {accumulate} x {batch} documents, {per_epoch} in an epoch");
+    if plan.recipe.is_some() && plan.set == Some(Published::Qasper) {
+        eprintln!(
+            "note: the study trained on Qasper with 8 GPUs and 4 batches each; one device takes them one after the other: the \
+             same total batch, and not the same speed"
+        );
+    }
+    if plan.precision == Precision::Tf32 && !device.is_cuda() {
+        eprintln!("note: --precision tf32 changes nothing on a CPU: it computes in fp32");
+    }
 }
 
 /// `--batch-size auto`, as a phase of its own; a resumed training keeps what it had. `held`: bytes of host memory that the data

@@ -256,13 +256,19 @@ impl<'a> Run<'a> {
             return Ok(());
         };
         let part = self.job.phases.begin("save");
+        let pending = self.log.pending();
+        if !pending.0.is_finite() {
+            // Nobody should go on from such weights.
+            let (step, loss) = (self.done.steps, pending.0);
+            return Err(TrainError::Diverged { step, loss });
+        }
         let mut training = self.done.clone();
         training.seconds = self.seconds();
         let state = State {
             schema: SCHEMA.into(),
             training,
             place: self.stream.place(),
-            pending: self.log.pending(),
+            pending,
             settings: self.job.settings.clone(),
         };
         saves.write(self.job.trainee, &self.optimizer, &state)?;

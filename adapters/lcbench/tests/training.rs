@@ -349,6 +349,35 @@ fn ids_are_kept_from_run_to_run() {
 }
 
 #[test]
+fn a_folder_of_several_sets_is_asked_for_one() {
+    let dir = tempfile::tempdir().unwrap();
+    equal_rows(&dir.path().join("qasper"), 8, 3);
+    equal_rows(&dir.path().join("qmsum"), 6, 2);
+    let run = Run::new([
+        "--device",
+        "cpu",
+        "--seq-len",
+        "64",
+        "--target-len",
+        "8",
+        "--max-steps",
+        "1",
+        "--no-cache",
+    ]);
+    let run = run.and(["--data", dir.path().to_str().unwrap(), "--batch-size", "2"]);
+    let of = |set| {
+        let summary = succeeds(&run.clone().and(["--dataset", set]));
+        (summary["data"].clone(), summary["best_by"].clone())
+    };
+    let data =
+        |name: &str, n: [usize; 2]| serde_json::json!({"name": name, "set": name, "generated": false, "documents": n});
+    assert_eq!(of("qasper"), (data("qasper", [8, 3]), "f1".into()));
+    assert_eq!(of("qmsum"), (data("qmsum", [6, 2]), "rouge_mean".into()));
+    let text = fails(&run, 1);
+    assert!(text.contains("several data sets: qasper, qmsum"), "{text}");
+}
+
+#[test]
 fn generated_sets_are_called_generated() {
     let run = Run::new([
         "--device",
