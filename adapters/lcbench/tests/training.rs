@@ -223,42 +223,58 @@ fn a_killed_training_resumes_to_the_same_bits() {
     assert!(taken.contains("--resume"), "{taken}");
 }
 
-/// Saving at every step, killed again and again: whenever `last` is there, it leads to a checkpoint that a training goes on from.
+/// Saving at every step, killed again and again at different moments of a step: `last` always leads to a whole checkpoint.
 #[test]
 fn whenever_it_is_killed_the_last_save_is_whole() {
     let dir = tempfile::tempdir().unwrap();
-    let quick = quick(&dir.path().join("data")).and(["--batch-size", "4", "--max-steps", "400"]);
-    let quick = quick.and(["--save-every", "1", "--eval-every", "5", "--max-eval", "2"]);
+    let quick = quick(&dir.path().join("data")).and(["--batch-size", "4", "--max-steps", "100000"]);
+    let quick = quick.and([
+        "--save-every",
+        "1",
+        "--eval-every",
+        "5",
+        "--max-eval",
+        "2",
+        "--log-every",
+        "1000",
+    ]);
     let saved = dir.path().join("saved");
     let folder = saved.to_str().unwrap();
-    let (mut step, mut kills) = (0, 0);
-    for delay in [900, 300, 450, 350, 700, 410, 333, 555] {
-        let fresh = fs::read_link(saved.join("last")).is_err();
-        let run = quick.clone().and([if fresh { "--save" } else { "--resume" }, folder]);
-        let mut child = command(&run).stderr(Stdio::piped()).spawn().unwrap();
+    let last = || fs::read_link(saved.join("last")).ok();
+    let mut step = 0;
+    for delay in [0, 3, 7, 12, 18, 25, 33, 42] {
+        let before = last();
+        let flag = if before.is_none() { "--save" } else { "--resume" };
+        let mut child = command(&quick.clone().and([flag, folder]))
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while last() == before && child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < deadline, "nothing was saved");
+            thread::sleep(Duration::from_millis(1));
+        }
         thread::sleep(Duration::from_millis(delay));
-        child.kill().unwrap();
+        child.kill().unwrap(); // SIGKILL
         let output = child.wait_with_output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(!said.contains("error:"), "{said}");
-        kills += u32::from(output.status.code().is_none());
-        let Ok(text) = fs::read_to_string(saved.join("last/training.json")) else {
-            assert!(fresh, "a save was lost");
-            continue;
-        };
-        let state: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            output.status.code(),
+            None,
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let state: Value =
+            serde_json::from_str(&fs::read_to_string(saved.join("last/training.json")).unwrap()).unwrap();
         let now = state["training"]["steps"].as_u64().unwrap();
-        assert!(now >= step, "went back from {step} to {now}");
+        assert!(now > step, "went from {step} to {now}");
         step = now;
-        let best = &state["training"]["best"]["step"];
-        if let Some(best) = best.as_u64() {
+        if let Some(best) = state["training"]["best"]["step"].as_u64() {
             assert!(
                 saved.join(format!("checkpoint-{best}/model.safetensors")).is_file(),
                 "best of {state}"
             );
         }
     }
-    assert!(kills >= 4 && step > 0, "{kills} kills, {step} steps");
 }
 
 #[test]
@@ -276,7 +292,7 @@ fn the_largest_batch_that_fits_is_found_and_used() {
         "2",
     ]);
     let auto = run.and(["--batch-size", "auto"]);
-    let limited = succeeds(&auto.clone().and(["--memory-limit", "300M"]));
+    let limited = succeeds(&auto.clone().and(["--memory-limit", "160M"]));
     let found = limited["batch_size"].as_u64().unwrap();
     let tried = limited["search"]["tried"].as_array().unwrap();
     assert_eq!(
@@ -295,7 +311,7 @@ fn the_largest_batch_that_fits_is_found_and_used() {
         "{limited}"
     );
     assert_eq!(limited["train"]["work"]["samples"], 2 * found);
-    let more = succeeds(&auto.clone().and(["--memory-limit", "400M", "--max-batch-size", "64"]));
+    let more = succeeds(&auto.clone().and(["--memory-limit", "240M", "--max-batch-size", "64"]));
     assert!(
         more["batch_size"].as_u64().unwrap() > found,
         "more memory holds more: {more}"
