@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
-use crate::{models::bigbird::RandomBlocks, optim::Variant, tokenizer::Family};
+use crate::{metrics::Scoring, models::bigbird::RandomBlocks, optim::Variant, tokenizer::Family};
 
 /// Train, validate and run a long-context encoder-decoder model, for measuring.
 ///
@@ -52,6 +52,22 @@ pub struct Cli {
     /// Documents of the validation set that are used [default: all]
     #[arg(long, value_name = "N")]
     pub max_eval: Option<usize>,
+
+    /// Which predictions are scored: teacher-forced, as the study ran, or generated, as SCROLLS ranks them. The two do not compare
+    #[arg(long, value_enum, value_name = "MODE", default_value = "teacher-forced")]
+    pub score: Score,
+
+    /// Longest generated text in tokens, the start token included [default: --target-len if given, else 1024, and 16 for the built-in task]
+    #[arg(long, value_name = "TOKENS")]
+    pub generate_len: Option<usize>,
+
+    /// Generated texts do not end before this many tokens, the start token included
+    #[arg(long, value_name = "TOKENS", default_value_t = 3)]
+    pub min_length: usize,
+
+    /// No run of this many tokens occurs twice in a generated text; 0 allows all
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub no_repeat_ngram_size: usize,
 
     /// Peak learning rate [default: 2e-5 with --weights, 2e-3 without]
     #[arg(long, value_name = "RATE")]
@@ -174,6 +190,23 @@ impl From<Rand> for RandomBlocks {
         match rand {
             Rand::Fixed => Self::Fixed,
             Rand::TrainOnly => Self::TrainOnly,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Score {
+    /// The most likely token at each position of one pass that is fed the right answer: the study's figures
+    TeacherForced,
+    /// Text that the model writes by itself, token by token
+    Generate,
+}
+
+impl From<Score> for Scoring {
+    fn from(score: Score) -> Self {
+        match score {
+            Score::TeacherForced => Self::TeacherForced,
+            Score::Generate => Self::Generate,
         }
     }
 }

@@ -94,9 +94,25 @@ pub fn synchronize(device: Device) {
     }
 }
 
+/// Most bytes of main memory that this process ever held (VmHWM, proc_pid_status(5)); `None` where the kernel does not say.
+pub fn peak_host_memory() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn peak_memory_covers_what_was_touched() {
+        let before = peak_host_memory().unwrap();
+        let size = before as usize + (64 << 20);
+        let block = vec![1_u8; size];
+        assert!(peak_host_memory().unwrap() as usize >= size, "{}", block[size / 2]);
+    }
 
     #[test]
     fn cpu_is_always_there_and_nonsense_is_refused() {

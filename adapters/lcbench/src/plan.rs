@@ -3,6 +3,8 @@
 use crate::{
     cli::{Cli, Model},
     data::builtin,
+    generate::Limits,
+    metrics::Scoring,
     models::{bigbird::config::BigBirdConfig, config::LedConfig, family::Config, input},
     optim::AdamWConfig,
     tokenizer::{Frame, Tokenizer},
@@ -33,6 +35,9 @@ fn refuse(flag: &'static str, value: impl ToString, problem: &str, hint: &str) -
 pub struct Plan {
     pub cli: Cli,
     pub target_len: usize,
+    pub scoring: Scoring,
+    /// Of generated texts.
+    pub limits: Limits,
     pub lr: f64,
     pub adamw: AdamWConfig,
 }
@@ -48,6 +53,14 @@ impl Plan {
         let target_len = cli.target_len.unwrap_or(if cli.data.is_some() { 128 } else { 16 });
         at_least("seq-len", cli.seq_len, Frame::SMALLEST + 1)?;
         at_least("target-len", target_len, Frame::SMALLEST)?;
+        let longest = if cli.data.is_some() { 1024 } else { 16 }; // 1024: SCROLLS' own baselines
+        let generate_len = cli.generate_len.or(cli.target_len).unwrap_or(longest);
+        at_least("generate-len", generate_len, Frame::SMALLEST)?;
+        let limits = Limits {
+            max_length: generate_len as i64,
+            min_length: cli.min_length as i64,
+            no_repeat_ngram_size: cli.no_repeat_ngram_size as i64,
+        };
         let special = Frame::SMALLEST;
         if cli.data.is_none() && cli.seq_len < builtin::MIN_LENGTH + special {
             let hint = format!(
@@ -76,6 +89,8 @@ impl Plan {
         };
         Ok(Self {
             target_len,
+            scoring: cli.score.into(),
+            limits,
             lr,
             adamw,
             cli,
@@ -113,6 +128,7 @@ impl Plan {
         let (source, target) = config.positions();
         limit("seq-len", self.cli.seq_len, source)?;
         limit("target-len", self.target_len, target)?;
+        limit("generate-len", self.limits.max_length as usize, target)?;
         if let Config::BigBird(config) = config {
             let length = self.cli.seq_len;
             config.check_length(length as i64).map_err(|error| {

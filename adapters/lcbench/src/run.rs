@@ -9,7 +9,7 @@ use crate::{
         batch::{Batcher, Order},
         encoded::Encoded,
     },
-    evaluate::evaluate,
+    evaluate::{Asked, evaluate},
     phases::Phases,
     plan::Plan,
     setup,
@@ -37,8 +37,8 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     );
 
     let tokenize = phases.begin("tokenize");
-    let held_out = data.split(Split::Validation);
-    let held_out = &held_out[..plan.cli.max_eval.unwrap_or(usize::MAX).min(held_out.len())];
+    let asked = Asked::new(plan.scoring, data.split(Split::Validation), plan.cli.max_eval);
+    let held_out = &data.split(Split::Validation)[..asked.rows.last().map_or(0, |last| last + 1)];
     let encode = |examples| Encoded::encode(examples, &tokenizer, plan.cli.seq_len, plan.target_len);
     let (learn, held_out) = (encode(&data.train)?, encode(held_out)?);
     tokenize.end();
@@ -63,8 +63,8 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         eprintln!("note: the data set has no validation documents: nothing to validate or infer on");
     } else {
         for (name, size) in [("validate", plan.cli.batch_size), ("infer", plan.cli.infer_batch_size)] {
-            let batches = batches(&held_out, size, Order::File);
-            let done = evaluate(name, &plan, &trainee, &tokenizer, &batches, &phases, device)?;
+            let batches = batches(&held_out, size, Order::File).only(asked.rows.clone());
+            let done = evaluate(name, &plan, &trainee, &tokenizer, &batches, &asked, &phases, device)?;
             summary.add(name, &done);
         }
     }

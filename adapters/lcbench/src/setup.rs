@@ -1,7 +1,7 @@
 //! Everything that stands before the first step: device, tokenizer, data, model.
 
 use anyhow::Context;
-use tch::{Device, Kind};
+use tch::{Device, Kind, Tensor};
 
 use crate::{
     checkpoint::{Wanted, Weights},
@@ -100,8 +100,9 @@ pub fn trainee(plan: &Plan, tokenizer: &Tokenizer, device: Device) -> anyhow::Re
     Ok(Trainee { model, params, config })
 }
 
-fn load(params: &Params, weights: &Weights, device: Device) -> anyhow::Result<()> {
-    let wanted = |(name, t): &(&str, tch::Tensor)| Wanted {
+/// Reads a checkpoint that must hold exactly what the model wants.
+pub fn load(params: &Params, weights: &Weights, device: Device) -> anyhow::Result<()> {
+    let wanted = |(name, t): &(&str, Tensor)| Wanted {
         name: (*name).to_owned(),
         // Stored as one row.
         shape: if *name == LOGITS_BIAS {
@@ -119,4 +120,15 @@ fn load(params: &Params, weights: &Weights, device: Device) -> anyhow::Result<()
         }
     }
     Ok(())
+}
+
+/// The weights under the names and in the shapes that transformers stores.
+pub fn stored(params: &Params) -> Vec<(String, Tensor)> {
+    let named = params.named().into_iter();
+    named
+        .map(|(name, t)| {
+            let t = if name == LOGITS_BIAS { t.unsqueeze(0) } else { t };
+            (name.to_owned(), t)
+        })
+        .collect()
 }
