@@ -5,6 +5,7 @@ mod checks;
 mod recipe;
 mod resolve;
 
+use clap::ValueEnum;
 use serde_json::Value;
 
 use self::checks::{at_least, positive, refuse, within};
@@ -13,6 +14,8 @@ use self::resolve::Resolver;
 use crate::{
     cli::{BatchSize, BestBy, Cli, Model, Precision, Rand, Recipe},
     data::{Published, builtin},
+    generate::Limits,
+    metrics::Scoring,
     models::{bigbird::config::BigBirdConfig, config::LedConfig, family::Config, input},
     optim::AdamWConfig,
     tokenizer::{Frame, Tokenizer},
@@ -49,6 +52,9 @@ pub struct Plan {
     pub patience: Option<u32>,
     pub best_by: BestBy,
     pub save_every: Option<u64>,
+    pub scoring: Scoring,
+    /// Of generated texts.
+    pub limits: Limits,
     pub lr: f64,
     pub warmup_ratio: f64,
     pub adamw: AdamWConfig,
@@ -84,8 +90,20 @@ impl Plan {
         let max_epochs = by.optional("max_epochs", cli.max_epochs, |r| r.max_epochs);
         let max_steps = cli.max_steps.or(max_epochs.is_none().then_some(DEFAULT_STEPS));
         let eval_every = by.optional("eval_every", cli.eval_every, |r| r.eval_every);
+        let longest = if cli.data.is_some() || cli.shaped.is_some() {
+            1024 // as SCROLLS' own baselines
+        } else {
+            16
+        };
+        let limits = Limits {
+            max_length: cli.generate_len.or(cli.target_len).unwrap_or(longest) as i64,
+            min_length: cli.min_length as i64,
+            no_repeat_ngram_size: cli.no_repeat_ngram_size as i64,
+        };
         let plan = Self {
             set,
+            scoring: cli.score.into(),
+            limits,
             batch_size,
             max_steps,
             max_epochs,
@@ -133,6 +151,7 @@ impl Plan {
         positive("threads", cli.threads.unwrap_or(1).max(0) as usize)?;
         at_least("seq-len", cli.seq_len, Frame::SMALLEST + 1)?;
         at_least("target-len", self.target_len, Frame::SMALLEST)?;
+        at_least("generate-len", self.limits.max_length as usize, Frame::SMALLEST)?;
         let shortest = builtin::MIN_LENGTH + Frame::SMALLEST;
         if cli.data.is_none() && cli.shaped.is_none() && cli.seq_len < shortest {
             let hint = format!("at least {shortest}, or bring shorter documents with --data");
@@ -153,6 +172,18 @@ impl Plan {
                 n,
                 "nothing is validated while training",
                 "give --eval-every too",
+            ));
+        }
+        if self.scoring == Scoring::Generate
+            && self.eval_every.is_some()
+            && matches!(self.best_by, BestBy::Loss | BestBy::LabelTokens)
+        {
+            let word = self.best_by.to_possible_value();
+            return Err(refuse(
+                "best-by",
+                word.map_or_else(String::new, |word| word.get_name().to_owned()),
+                "generated text has neither a loss nor labels",
+                "rouge-mean or f1, or --score teacher-forced",
             ));
         }
         if let (Some(n), None, None) = (cli.save_every, &cli.save, &cli.resume) {
@@ -215,6 +246,7 @@ impl Plan {
         let (source, target) = config.positions();
         limit("seq-len", self.cli.seq_len, source)?;
         limit("target-len", self.target_len, target)?;
+        limit("generate-len", self.limits.max_length as usize, target)?;
         if let Config::BigBird(config) = config {
             let length = self.cli.seq_len;
             config.check_length(length as i64).map_err(|error| {
