@@ -28,7 +28,12 @@ pub struct PowerRange {
 }
 
 impl PowerRange {
-    /// Standard deviation of a power that can be anything in the range.
+    /// Mean of a power that can be anything in the range.
+    pub fn middle(&self) -> f64 {
+        0.5 * (self.floor + self.ceiling)
+    }
+
+    /// Its standard deviation.
     pub fn sd(&self) -> f64 {
         (self.ceiling - self.floor) / 12.0_f64.sqrt()
     }

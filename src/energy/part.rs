@@ -16,6 +16,11 @@ use super::timeline::Timeline;
 use super::uncertainty::{self, Figure};
 use super::{Estimator, Options};
 
+/// How often the split at the cells' edges is made anew with what the split before says of the leaves' powers.
+const SHARPENED: usize = 3;
+/// The model's power of a leaf is taken if its relative standard uncertainty is below this.
+const RESOLVED: f64 = 0.1;
+
 /// What one device contributes.
 pub struct Part<'a> {
     pub device: &'a Device,
@@ -71,17 +76,22 @@ pub fn one_device<'a>(
         };
         return (part, vec![check]);
     };
-    let mut split = interval::split(&curve, timeline, parents);
+    let mut split = interval::split(&curve, timeline, parents, None);
     let (model, doubts) = model_of(device, readings, run, timeline, &curve, &split, options);
     let doubted = match &model {
         Ok(Some(model)) if model.kind == CounterKind::Sampled => curve.doubt_counter(),
         Err(Refusal::Locked(..)) => curve.doubt_unseen(),
         _ => false,
     };
-    if doubted {
-        split = interval::split(&curve, timeline, parents);
-    }
     let model = model.ok().flatten();
+    // The first split only serves to tell what the leaves draw.
+    if doubted {
+        split = interval::split(&curve, timeline, parents, None);
+    }
+    for _ in 0..SHARPENED {
+        let watts = leaf_watts(&split, &curve, model.as_ref());
+        split = interval::split(&curve, timeline, parents, Some(&watts));
+    }
     let mut together = Vec::new();
     if let Some(model) = &model {
         let facts = Facts {
@@ -128,7 +138,7 @@ fn model_of(
         run,
         seconds: &split.seconds,
         mean_watts: split.leaves.iter().sum::<f64>() / run.seconds().max(1e-9),
-        ceiling_watts: curve.range.ceiling,
+        range: curve.range,
         contradiction: curve
             .story
             .counter_over_integral
@@ -144,6 +154,20 @@ fn model_of(
             (Err(refusal), check)
         }
     }
+}
+
+/// What each leaf draws by the model, where it is one for the model; else by the split before.
+fn leaf_watts(split: &interval::Split, curve: &Curve, model: Option<&Model>) -> Vec<f64> {
+    let known = |(leaf, &seconds): (usize, &f64)| {
+        let of_model = model.map(|m| (m.energies[leaf], m.covariance.at(leaf, leaf).sqrt()));
+        let joules = match of_model {
+            Some((joules, sd)) if sd < RESOLVED * joules => joules,
+            _ if seconds > split.unseen_s[leaf] => split.seen_joules[leaf] * seconds / (seconds - split.unseen_s[leaf]),
+            _ => split.leaves[leaf],
+        };
+        (joules / seconds.max(1e-9)).clamp(curve.range.floor.max(1e-3), curve.range.ceiling.max(1e-3))
+    };
+    split.seconds.iter().enumerate().map(known).collect()
 }
 
 /// Leaf seconds summed up the tree, then outside, then all.

@@ -18,6 +18,7 @@ mod lattice;
 mod lock;
 mod matrix;
 mod overlap;
+mod ramp;
 mod rows;
 
 pub use closure::{Known, condition};
@@ -28,6 +29,7 @@ use crate::model::device::Device;
 use crate::model::sample::PowerStream;
 use crate::model::time::Interval;
 
+use super::curve::PowerRange;
 use super::timeline::Timeline;
 use design::Theta;
 use fit::{Setting, Stream};
@@ -49,14 +51,21 @@ pub struct Found {
     pub theta: Theta,
 }
 
+/// The power's mean lag behind the markers, and its standard uncertainty, ms.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ramp {
+    pub lag_ms: f64,
+    pub sd_ms: f64,
+}
+
 /// The fitted model of one device.
 #[derive(Debug, Clone)]
 pub struct Model {
     /// Energy of every leaf, joules, and covariance (J^2). Leaves without time have none.
     pub energies: Vec<f64>,
     pub covariance: Symmetric,
-    /// Energy that each leaf would have more, did all blur come from ramps of the power behind each edge.
-    pub carried_over: Vec<f64>,
+    /// How far the power follows behind the markers.
+    pub ramp: Ramp,
     pub power: Option<Found>,
     pub counter: Option<Found>,
     pub kind: CounterKind,
@@ -80,7 +89,8 @@ pub struct Inputs<'a> {
     /// Seconds of each leaf.
     pub seconds: &'a [f64],
     pub mean_watts: f64,
-    pub ceiling_watts: f64,
+    /// What the device's power lies between.
+    pub range: PowerRange,
     /// Whether counter and power integral contradict each other: then the power readings are left out.
     pub contradiction: bool,
 }
@@ -109,16 +119,17 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         run_s,
         drift: ((run_s / 30.0) as usize).clamp(3, 20).min(most / 25),
         mean_watts: inputs.mean_watts,
-        watts_sd: 0.5 * inputs.ceiling_watts.max(inputs.mean_watts),
+        watts: inputs.range.middle(),
+        watts_sd: inputs.range.sd(),
         active,
     };
     if let Some((locked, period)) = locked(inputs, power.as_ref(), counter.as_ref()) {
         return Err(Refusal::Locked(locked, period));
     }
     let power_theta = power.as_ref().map(|rows| discover::power(inputs, &setting, rows));
-    let window = power_theta.as_ref().map(|(theta, _)| theta.window);
+    let sensor = power_theta.as_ref().map(|(theta, _)| *theta);
     let kind = counter.as_ref().map_or(CounterKind::Unknown, |rows| {
-        discover::counter_kind(inputs, &setting, rows, window)
+        discover::counter_kind(inputs, &setting, rows, sensor)
     });
     // A counter that adds up power readings tells nothing that they do not; alone, it is a power sensor.
     let (power, power_theta, counter) = match (kind, power, counter) {
@@ -144,12 +155,11 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
             streams.push(discover::stream(rows, *theta, *prior, is_counter));
         }
     }
-    fit::converge(&setting, &mut streams);
-    for stream in &mut streams {
-        let rows = if stream.is_counter { &many.1 } else { &many.0 };
-        stream.rows = rows.as_ref().unwrap_or(stream.rows);
-    }
-    let (energies, covariance, carried_over) = energies::energies(inputs, &setting, &mut streams);
+    let converged = fit::converge(&setting, &mut streams, None);
+    let all = |is_counter: bool| if is_counter { many.1.as_ref() } else { many.0.as_ref() };
+    let (energies, covariance, ramp) = energies::energies(inputs, &setting, &mut streams, &converged, |stream| {
+        all(stream.is_counter).unwrap_or(stream.rows)
+    });
     let found = |is_counter: bool| {
         streams.iter().find(|s| s.is_counter == is_counter).map(|s| Found {
             period_ms: s.rows.period * 1e3,
@@ -160,7 +170,7 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
     Ok(Model {
         energies,
         covariance,
-        carried_over,
+        ramp,
         power,
         counter,
         kind,
