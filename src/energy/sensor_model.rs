@@ -155,7 +155,7 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
             streams.push(discover::stream(rows, *theta, *prior, is_counter));
         }
     }
-    let converged = fit::converge(&setting, &mut streams, None);
+    let converged = fit::converge(&setting, &mut streams, None, fit::STEPS);
     let all = |is_counter: bool| if is_counter { many.1.as_ref() } else { many.0.as_ref() };
     let (energies, covariance, ramp) = energies::energies(inputs, &setting, &mut streams, &converged, |stream| {
         all(stream.is_counter).unwrap_or(stream.rows)

@@ -11,6 +11,10 @@ use super::rows::Rows;
 
 /// A low pass must leave this much less unexplained (ratio of variances) to be taken for the sensor's shape.
 const CLEARLY: f64 = 1.1;
+/// Averages over this many periods are made by adding up (NVML's is documented as a mean over a second).
+const LONG: f64 = 3.0;
+/// After the coarse search it may still leave this much more.
+const WORTH_A_TRY: f64 = 1.2;
 /// Rows used for finding properties.
 pub const FINDING: usize = 4000;
 
@@ -33,18 +37,40 @@ fn follow_prior(rows: &Rows) -> f64 {
 
 /// The power stream's properties, by the shape of window that explains more.
 pub fn power(inputs: &Inputs, setting: &Setting, rows: &Rows) -> (Theta, Prior) {
-    let candidates = [Shape::Boxcar, Shape::LowPass].map(|shape| power_as(shape, inputs, setting, rows));
-    let [boxcar, low_pass] = candidates;
-    let (theta, prior, _) = if CLEARLY * low_pass.2 < boxcar.2 {
-        low_pass
+    let boxcar = search(Shape::Boxcar, inputs, setting, rows);
+    let converged = |start: Theta| converged(start, inputs, setting, rows);
+    let (theta, prior, variance) = converged(boxcar.0);
+    if theta.window > LONG * rows.period * 1e3 {
+        return (theta, prior);
+    }
+    let low_pass = search(Shape::LowPass, inputs, setting, rows);
+    if low_pass.1 > WORTH_A_TRY * boxcar.1 {
+        return (theta, prior);
+    }
+    let other = converged(low_pass.0);
+    if CLEARLY * other.2 < variance {
+        (other.0, other.1)
     } else {
-        boxcar
-    };
-    (theta, prior)
+        (theta, prior)
+    }
 }
 
-/// A coarse search from what is believed, then Gauss-Newton; and the residual variance.
-fn power_as(shape: Shape, inputs: &Inputs, setting: &Setting, rows: &Rows) -> (Theta, Prior, f64) {
+/// What is believed of a power stream, its window aside.
+fn power_prior(theta: Theta) -> Prior {
+    Prior {
+        theta: Theta {
+            delay: 5.0,
+            blur: 0.0,
+            ..theta
+        },
+        window_sd: 1.0,
+        delay_sd: 15.0,
+        follow_sd: 0.5,
+    }
+}
+
+/// A coarse search from what is believed: where to start, and the residual variance there.
+fn search(shape: Shape, inputs: &Inputs, setting: &Setting, rows: &Rows) -> (Theta, f64) {
     let believed = inputs.device.power_timing;
     let period = rows.period * 1e3;
     let windows: Vec<f64> = match believed.window_ms {
@@ -55,16 +81,6 @@ fn power_as(shape: Shape, inputs: &Inputs, setting: &Setting, rows: &Rows) -> (T
             .collect(),
     };
     let few = rows.spread(800);
-    let prior = |theta: Theta, window_sd: f64| Prior {
-        theta: Theta {
-            delay: 5.0,
-            blur: 0.0,
-            ..theta
-        },
-        window_sd,
-        delay_sd: 15.0,
-        follow_sd: 0.5,
-    };
     let mut start = Theta {
         window: period,
         shape,
@@ -81,25 +97,30 @@ fn power_as(shape: Shape, inputs: &Inputs, setting: &Setting, rows: &Rows) -> (T
                 follow: follow_prior(rows),
                 ..start
             };
-            let streams = [stream(&few, theta, prior(theta, 1.0), false)];
+            let streams = [stream(&few, theta, power_prior(theta), false)];
             let solution = fit::solve(setting, &streams, None);
-            let (variance, _) = fit::residual_variance(setting, &streams[0], None, &solution.values);
+            let (variance, _) = solution.residuals[0];
             if variance < least {
                 (least, start) = (variance, theta);
             }
         }
     }
-    let centre = believed.window_ms.unwrap_or(start.window);
+    (start, least)
+}
+
+/// Gauss-Newton from there; and the residual variance.
+fn converged(start: Theta, inputs: &Inputs, setting: &Setting, rows: &Rows) -> (Theta, Prior, f64) {
+    let centre = inputs.device.power_timing.window_ms.unwrap_or(start.window);
     let prior = Prior {
-        theta: Theta {
+        window_sd: 0.2 * centre,
+        ..power_prior(Theta {
             window: centre,
-            ..prior(start, 1.0).theta
-        },
-        ..prior(start, 0.2 * centre)
+            ..start
+        })
     };
     let many = rows.spread(FINDING);
     let mut streams = [stream(&many, start, prior, false)];
-    fit::converge(setting, &mut streams, None);
+    fit::converge(setting, &mut streams, None, fit::STEPS);
     (streams[0].theta, prior, streams[0].noise.powi(2))
 }
 
@@ -128,7 +149,7 @@ pub fn counter(inputs: &Inputs, setting: &Setting, rows: &Rows) -> (Theta, Prior
         };
         let streams = [stream(&few, theta, prior, true)];
         let solution = fit::solve(setting, &streams, None);
-        let (variance, _) = fit::residual_variance(setting, &streams[0], None, &solution.values);
+        let (variance, _) = solution.residuals[0];
         if best.is_none_or(|(least, _)| variance < least) {
             best = Some((variance, theta));
         }
@@ -136,7 +157,7 @@ pub fn counter(inputs: &Inputs, setting: &Setting, rows: &Rows) -> (Theta, Prior
     let start = best.map_or(centre, |(_, theta)| theta);
     let many = rows.spread(FINDING);
     let mut streams = [stream(&many, start, prior, true)];
-    fit::converge(setting, &mut streams, None);
+    fit::converge(setting, &mut streams, None, fit::STEPS);
     (streams[0].theta, prior)
 }
 
@@ -168,7 +189,7 @@ pub fn counter_kind(inputs: &Inputs, setting: &Setting, counter: &Rows, sensor: 
             };
             let streams = [stream(rows, theta, prior, is_counter)];
             let solution = fit::solve(setting, &streams, None);
-            fit::residual_variance(setting, &streams[0], None, &solution.values).0
+            solution.residuals[0].0
         };
         delays.map(one).fold(f64::INFINITY, f64::min)
     };

@@ -65,13 +65,15 @@ pub struct Solution {
     pub values: Vec<f64>,
     pub inverse: Symmetric,
     pub precision: Vec<f64>,
+    /// For each stream: variance of the residuals about it, W^2, and the number of rows.
+    pub residuals: Vec<(f64, usize)>,
 }
 
 /// Amplitudes of relative drift a priori.
 const DRIFT_SD: f64 = 0.1;
 /// Power readings against the counter of one board.
 const GAIN_SD: f64 = 0.05;
-const STEPS: usize = 14;
+pub const STEPS: usize = 14;
 
 impl Setting<'_> {
     pub fn unknowns(&self) -> usize {
@@ -133,14 +135,21 @@ pub fn solve(setting: &Setting, streams: &[Stream], powers: Option<&[f64]>) -> S
     let n = setting.unknowns();
     let mut normal = Symmetric::zero(n);
     let mut right = vec![0.0; n];
+    let mut sums: Vec<Sums> = Vec::with_capacity(streams.len());
     for stream in streams {
+        let mut own = Sums::zero(n);
+        visit(setting, stream, powers, |_, columns, target| own.add(columns, target));
         let weight = stream.noise.powi(-2);
-        visit(setting, stream, powers, |_, columns, target| {
-            normal.add_outer(weight, columns, columns);
-            for (r, c) in right.iter_mut().zip(columns) {
-                *r += weight * c * target;
-            }
-        });
+        normal
+            .a
+            .iter_mut()
+            .zip(&own.normal.a)
+            .for_each(|(all, one)| *all += weight * one);
+        right
+            .iter_mut()
+            .zip(&own.right)
+            .for_each(|(all, one)| *all += weight * one);
+        sums.push(own);
     }
     let (precision, pull) = priors(setting, streams);
     for i in 0..n {
@@ -148,10 +157,45 @@ pub fn solve(setting: &Setting, streams: &[Stream], powers: Option<&[f64]>) -> S
         right[i] += precision[i] * pull[i];
     }
     let inverse = normal.inverse();
+    let values = inverse.times(&right);
+    let residuals = sums.iter().map(|s| s.residual_variance(setting, &values)).collect();
     Solution {
-        values: inverse.times(&right),
+        values,
         inverse,
         precision,
+        residuals,
+    }
+}
+
+/// Sums over one stream's rows: all that a solution and its residuals need.
+struct Sums {
+    normal: Symmetric,
+    right: Vec<f64>,
+    squares: f64,
+    rows: usize,
+}
+
+impl Sums {
+    fn zero(n: usize) -> Self {
+        Self {
+            normal: Symmetric::zero(n),
+            right: vec![0.0; n],
+            squares: 0.0,
+            rows: 0,
+        }
+    }
+
+    fn add(&mut self, columns: &[f64], target: f64) {
+        self.normal.add_outer(1.0, columns, columns);
+        self.right.iter_mut().zip(columns).for_each(|(r, c)| *r += c * target);
+        self.squares += target * target;
+        self.rows += 1;
+    }
+
+    fn residual_variance(&self, setting: &Setting, values: &[f64]) -> (f64, usize) {
+        let sum = self.squares - 2.0 * dot(values, &self.right) + self.normal.form(values);
+        let free = (self.rows as f64 - setting.active.len() as f64).max(1.0);
+        (sum.max(0.0) / free, self.rows)
     }
 }
 
@@ -195,25 +239,15 @@ pub fn powers(setting: &Setting, solution: &Solution) -> Vec<f64> {
     powers
 }
 
-/// Residual variance of a stream at a solution, and how many rows it has.
-pub fn residual_variance(setting: &Setting, stream: &Stream, powers: Option<&[f64]>, values: &[f64]) -> (f64, usize) {
-    let (mut sum, mut count) = (0.0, 0);
-    visit(setting, stream, powers, |_, columns, target| {
-        sum += (target - dot(columns, values)).powi(2);
-        count += 1;
-    });
-    (sum / (count as f64 - setting.active.len() as f64).max(1.0), count)
-}
-
-/// Gauss-Newton: find the streams' properties, from leaf powers `known` before if there are any. Returns the last solution.
-pub fn converge(setting: &Setting, streams: &mut [Stream], mut known: Option<Vec<f64>>) -> Solution {
-    let mut left = STEPS;
+/// Gauss-Newton: find the streams' properties, from leaf powers `known` before if there are any, in at most `most` steps. Returns the
+/// last solution.
+pub fn converge(setting: &Setting, streams: &mut [Stream], mut known: Option<Vec<f64>>, most: usize) -> Solution {
+    let mut left = most;
     loop {
         let solution = solve(setting, streams, known.as_deref());
         let next = powers(setting, &solution);
         let mut largest = 0.0_f64;
-        for stream in streams.iter_mut() {
-            let (variance, _) = residual_variance(setting, stream, known.as_deref(), &solution.values);
+        for (stream, (variance, _)) in streams.iter_mut().zip(&solution.residuals) {
             stream.noise = variance.sqrt().max(1e-3);
             if known.is_some() {
                 largest = largest.max(step(setting, stream, &solution));
@@ -234,11 +268,8 @@ pub fn log_likelihood(setting: &Setting, streams: &[Stream], powers: &[f64]) -> 
     let (_, pull) = priors(setting, streams);
     let believed = solution.values.iter().zip(&pull).zip(&solution.precision);
     let penalty: f64 = believed.map(|((v, p), precision)| precision * (v - p).powi(2)).sum();
-    let fit = |stream: &Stream| {
-        let (variance, rows) = residual_variance(setting, stream, Some(powers), &solution.values);
-        rows as f64 * variance.max(1e-9).ln()
-    };
-    -0.5 * (penalty + streams.iter().map(fit).sum::<f64>())
+    let fit = |&(variance, rows): &(f64, usize)| rows as f64 * variance.max(1e-9).ln();
+    -0.5 * (penalty + solution.residuals.iter().map(fit).sum::<f64>())
 }
 
 /// One step more, with all rows, from properties found with some of them.

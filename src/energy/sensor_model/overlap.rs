@@ -86,7 +86,7 @@ impl<'a> Overlap<'a> {
     /// Add `weight` times the share of each leaf in what a low-pass filter of time constant `tau` seconds shows at `t`.
     pub fn add_low_pass(&self, t: f64, tau: f64, weight: f64, cursor: &mut Cursor, sums: &mut [f64]) {
         /// What lies further back than this many time constants is as good as forgotten.
-        const FORGOTTEN: f64 = 12.0;
+        const FORGOTTEN: f64 = 9.0;
         let edges = &self.timeline.edges;
         let Some(last) = self.timeline.states.len().checked_sub(1) else {
             return;

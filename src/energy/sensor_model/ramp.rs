@@ -22,7 +22,9 @@ const BELIEVED: f64 = 0.7;
 const DOUBTED: f64 = 0.05;
 const USUAL_MS: f64 = 2.0;
 /// Worse by this (logarithm of likelihood) than the best: not pursued.
-const HOPELESS: f64 = 12.0;
+const HOPELESS: f64 = 9.0;
+/// Steps from one length to the next: the other properties hardly move.
+const FEW_STEPS: usize = 3;
 
 /// One length of ramp and what follows from it.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,7 +58,7 @@ pub fn assume(setting: &Setting, streams: &mut [Stream], powers: &[f64], inflati
             stream.ramp = variance(length_ms);
             stream.settle_blur();
         }
-        let solution = fit::converge(setting, streams, Some(powers.clone()));
+        let solution = fit::converge(setting, streams, Some(powers.clone()), FEW_STEPS);
         powers = fit::powers(setting, &solution);
         let likelihood = fit::log_likelihood(setting, streams, &powers) / inflation.max(1.0);
         if likelihood < best - HOPELESS {
