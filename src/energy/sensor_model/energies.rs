@@ -4,6 +4,7 @@ use crate::energy::shares;
 
 use super::covariance;
 use super::fit::{self, Setting, Stream};
+use super::halves;
 use super::matrix::Symmetric;
 use super::ramp::{self, Assumed};
 use super::rows::Rows;
@@ -19,7 +20,7 @@ pub fn energies<'a>(
     streams: &mut [Stream<'a>],
     known: &fit::Solution,
     all: impl Fn(&Stream<'a>) -> &'a Rows,
-) -> (Vec<f64>, Symmetric, Ramp) {
+) -> Estimate {
     let drift_s = drift_seconds(inputs, setting);
     let of = |streams: &[Stream], powers: &[f64], solution: &fit::Solution| {
         let gradients = covariance::gradients(setting, solution, inputs.seconds, &drift_s);
@@ -51,16 +52,39 @@ pub fn energies<'a>(
         }
         covariance.a[leaf * leaves + leaf] += few_looks(setting, energies[leaf], inputs.seconds[leaf], looks[leaf]);
     }
+    let statistical = covariance.clone();
     let ramp = average(
         inputs,
         setting,
         &assumed,
-        &about,
-        &fitted,
+        (&about, &fitted),
         &mut energies,
         &mut covariance,
     );
-    (energies, covariance, ramp)
+    let widened = inflation.max(1.0).sqrt();
+    let spread = |place: Option<usize>| place.map_or(0.0, |i| widened * solution.inverse.at(i, i).max(0.0).sqrt());
+    Estimate {
+        energies,
+        covariance,
+        ramp,
+        spreads: streams.iter().map(|s| setting.theta_at(s).map(spread)).collect(),
+        halves: halves::differences(setting, streams, &powers, inputs.seconds),
+        statistical,
+    }
+}
+
+/// What the fit says of the leaves.
+pub struct Estimate {
+    /// Energies, joules, and their covariance, J^2.
+    pub energies: Vec<f64>,
+    pub covariance: Symmetric,
+    /// The covariance without what ramps add.
+    pub statistical: Symmetric,
+    pub ramp: Ramp,
+    /// Standard uncertainty of each stream's window, delay, follow.
+    pub spreads: Vec<[f64; 3]>,
+    /// Energies by one half of the readings less those by the other.
+    pub halves: Option<Vec<f64>>,
 }
 
 /// Average over the ramps that are possible: move `energies` to the mean over them, add their distance from it to the covariance.
@@ -68,8 +92,7 @@ fn average(
     inputs: &Inputs,
     setting: &Setting,
     assumed: &[Assumed],
-    about: &[f64],
-    fitted: &[f64],
+    (about, fitted): (&[f64], &[f64]),
     energies: &mut [f64],
     covariance: &mut Symmetric,
 ) -> Ramp {

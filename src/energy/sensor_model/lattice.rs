@@ -11,6 +11,8 @@ const NEIGHBOURS: usize = 16;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lattice {
     pub period: f64,
+    /// Standard uncertainty of the period, seconds.
+    pub period_sd: f64,
     pub predicted: Vec<f64>,
     /// How many periods each update is after the one before (the first: 0).
     pub steps: Vec<u32>,
@@ -61,8 +63,11 @@ pub fn fit(seen: &[f64], half: f64) -> Option<Lattice> {
         predicted.iter_mut().zip(&wander).for_each(|(p, w)| *p += w);
     }
     let scatter = spread(seen.iter().zip(&predicted).map(|(s, p)| (s - p).abs()).collect());
+    // The slope of a line through so many evenly spread points.
+    let period_sd = scatter * 12.0_f64.sqrt() / (n * (seen.len() as f64).sqrt()).max(1.0);
     Some(Lattice {
         period: line.1,
+        period_sd,
         predicted,
         steps,
         scatter,
