@@ -148,8 +148,15 @@ pub fn build(device: &Device, stream: &PowerStream, run: Interval) -> Option<Cur
         _ if counted > 0.5 * run.seconds() => Method::Counter,
         _ => Method::Integral,
     };
+    let range = PowerRange::of(&cells, device);
+    if method == Method::Integral {
+        // Windows that should tile time overlap and leave gaps as the updates jitter: there the power can be anything.
+        for cell in cells.iter_mut().filter(|c| c.known) {
+            cell.variance += 2.0 * (range.sd() * cell.edge_s).powi(2);
+        }
+    }
     Some(Curve {
-        range: PowerRange::of(&cells, device),
+        range,
         cells,
         method,
         story,

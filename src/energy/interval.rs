@@ -66,14 +66,15 @@ pub fn split(curve: &Curve, timeline: &Timeline, parents: &[Option<usize>], watt
         let cell = &curve.cells[i];
         let length = cell.seconds();
         let weight = |leaf: usize| watts.map_or(1.0, |w| w[leaf]);
-        // Time of the cell that lies outside the run counts as none of the leaves.
+        // Before and after the run the device is taken to draw what it draws outside every phase.
         let inside: f64 = shares.iter().map(|&(_, s)| s).sum();
-        let weighted: f64 = shares.iter().map(|&(leaf, s)| s * weight(leaf)).sum();
+        let beyond = (length - inside).max(0.0) * weight(outside);
+        let weighted: f64 = shares.iter().map(|&(leaf, s)| s * weight(leaf)).sum::<f64>() + beyond;
         for &(leaf, s) in shares {
             // What ran in a hole is known, and what it draws elsewhere.
             let joules = match watts {
                 Some(watts) if !cell.known => s * watts[leaf],
-                _ => cell.joules * inside / length * s * weight(leaf) / weighted,
+                _ => cell.joules * s * weight(leaf) / weighted,
             };
             leaves[leaf] += joules;
             seen_joules[leaf] += if cell.known { joules } else { 0.0 };

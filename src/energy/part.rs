@@ -1,6 +1,6 @@
 //! One device: its readings to a figure for each phase, with the sensor model where it has something to add.
 
-use crate::model::analysis::{Check, CheckStatus};
+use crate::model::analysis::{Check, CheckStatus, Grade};
 use crate::model::device::{Device, SensorTiming, Source};
 use crate::model::recording::{DeviceStreams, Recording};
 use crate::model::span::Spans;
@@ -13,7 +13,7 @@ use super::interval;
 use super::sensor_model::{self, CounterKind, Model, Refusal};
 use super::state::{self, Means};
 use super::timeline::Timeline;
-use super::uncertainty::{self, Figure};
+use super::uncertainty::{self, Figure, grade};
 use super::{Estimator, Options};
 
 /// How often the split at the cells' edges is made anew with what the split before says of the leaves' powers.
@@ -83,6 +83,7 @@ pub fn one_device<'a>(
         Err(Refusal::Locked(..)) => curve.doubt_unseen(),
         _ => false,
     };
+    let is_locked = matches!(model, Err(Refusal::Locked(..)));
     let model = model.ok().flatten();
     // The first split only serves to tell what the leaves draw.
     if doubted {
@@ -104,6 +105,9 @@ pub fn one_device<'a>(
         let (combined, pairs) = combine::combine(split, model, &facts);
         split = combined;
         together.extend(pairs.iter().filter_map(|pair| checks::of_pair(device, spans, pair)));
+    }
+    if is_locked {
+        refuse(&mut split.figures);
     }
     let inclusive = inclusive_seconds(&split.seconds, parents);
     for (figure, seconds) in split.figures.iter_mut().zip(inclusive) {
@@ -168,6 +172,14 @@ fn leaf_watts(split: &interval::Split, curve: &Curve, model: Option<&Model>) -> 
         (joules / seconds.max(1e-9)).clamp(curve.range.floor.max(1e-3), curve.range.ceiling.max(1e-3))
     };
     split.seconds.iter().enumerate().map(known).collect()
+}
+
+/// A sensor locked to the steps tells nothing of the phases inside them. What bounds alone leave of such a phase is no figure, unless
+/// they are narrow.
+fn refuse(figures: &mut [Figure]) {
+    for figure in figures.iter_mut().filter(|f| grade(f.joules, f.u95) > Grade::B) {
+        figure.u95 = figure.u95.max(figure.joules.abs());
+    }
 }
 
 /// Leaf seconds summed up the tree, then outside, then all.

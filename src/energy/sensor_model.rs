@@ -243,7 +243,8 @@ fn setting<'a>(inputs: &Inputs, overlap: &'a Overlap<'a>, rows: usize) -> Settin
         drift: ((run_s / 30.0) as usize).clamp(3, 20).min(rows / 25),
         mean_watts: inputs.mean_watts,
         watts: inputs.range.middle(),
-        watts_sd: inputs.range.sd(),
+        // Half the range: wide enough for a phase at either end of it.
+        watts_sd: 0.5 * (inputs.range.ceiling - inputs.range.floor),
         active: (0..leaves).filter(|&l| inputs.seconds[l] > 0.0).collect(),
     }
 }
