@@ -104,12 +104,16 @@ pub enum ReportFormat {
 
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// The recording
+    /// The recording; several are the nodes of one run, and are put together
     #[arg(required = true, value_name = "RUN.h5")]
     pub recordings: Vec<PathBuf>,
 
     #[arg(long, value_enum, default_value = "text")]
     pub format: ReportFormat,
+
+    /// Add the figures of Ang, Dhingra and Wills 2022 by their own formulas, beside the exact ones
+    #[arg(long)]
+    pub as_paper: bool,
 
     /// Write to a file instead of standard output
     #[arg(short, long, value_name = "PATH")]
@@ -122,7 +126,7 @@ pub struct ReportArgs {
 
 #[derive(Debug, Args)]
 pub struct PlotArgs {
-    /// The recording
+    /// The recording; several are the nodes of one run, and are put together
     #[arg(required = true, value_name = "RUN.h5")]
     pub recordings: Vec<PathBuf>,
 
@@ -154,6 +158,8 @@ pub struct CompareArgs {
 pub enum ExportFormat {
     /// One row per reading
     Csv,
+    /// The same rows, typed and compressed
+    Parquet,
     /// A trace for ui.perfetto.dev
     Perfetto,
 }

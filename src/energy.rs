@@ -23,6 +23,7 @@ mod integrate;
 mod interval;
 #[cfg(test)]
 mod laws;
+mod nodes;
 #[cfg(test)]
 mod oxford;
 mod part;
@@ -30,12 +31,15 @@ mod phases;
 mod sensor_model;
 mod shares;
 mod state;
+mod study;
 mod timeline;
 mod uncertainty;
 mod work;
 
-pub use assemble::analyze;
+pub use assemble::{analyze, analyze_nodes};
+pub use nodes::{Node, NodesError, Together, name_devices, shift, together};
 pub use phases::spans;
+pub use study::{device_of_study, study};
 pub use uncertainty::grade;
 
 /// Which estimator is used for a phase.

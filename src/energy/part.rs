@@ -44,7 +44,7 @@ pub struct Common<'a> {
 
 /// Analyse one device's readings over its timeline.
 pub fn one_device<'a>(
-    common: &Common<'a>,
+    common: &Common<'_>,
     device: &'a Device,
     readings: &DeviceStreams,
     timeline: &Timeline,

@@ -13,13 +13,20 @@ pub mod models;
 pub mod optim;
 pub mod shim;
 
+pub mod generate;
+
 pub mod cli;
 pub mod phases;
 pub mod plan;
 pub mod progress;
 
-pub mod evaluate;
-pub mod run;
 pub mod setup;
-pub mod summary;
+
+pub mod evaluate;
 pub mod train;
+
+pub mod search;
+pub mod summary;
+pub mod trial;
+
+pub mod run;
