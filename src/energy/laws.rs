@@ -370,7 +370,7 @@ fn inner_figures(recording: &Recording, streams: &[DeviceStreams]) -> Vec<Vec<f6
     let one = |i: usize| {
         let curve = curve::build(&recording.devices[i], &streams[i].power, run).expect("a curve");
         let timeline = Timeline::new(&spans, run, &owners.ranks[i]);
-        let split = interval::split(&curve, &timeline, &parents);
+        let split = interval::split(&curve, &timeline, &parents, None);
         split.figures.iter().map(|f| f.joules).collect()
     };
     (0..recording.devices.len()).map(one).collect()
