@@ -9,6 +9,8 @@ pub mod sensors;
 
 pub mod markers;
 
+pub mod import;
+
 pub mod sampler;
 
 pub mod recording;
