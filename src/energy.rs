@@ -14,11 +14,13 @@
 
 mod assemble;
 mod attribute;
+mod calls;
 mod cell;
 mod checks;
 mod combine;
 mod counter;
 mod curve;
+mod idle;
 mod integrate;
 mod interval;
 #[cfg(test)]
@@ -35,6 +37,7 @@ mod uncertainty;
 mod work;
 
 pub use assemble::analyze;
+pub use idle::net_of_idle;
 pub use phases::spans;
 pub use uncertainty::grade;
 

@@ -17,6 +17,8 @@ pub mod recording;
 
 pub mod energy;
 
+pub mod calibration;
+
 pub mod report;
 
 pub mod supervisor;

@@ -23,7 +23,8 @@ pub fn load(path: &Path) -> anyhow::Result<Loaded> {
     let reader = Reader::open(path)?;
     let recording = reader.recording()?;
     let spans = energy::spans(&recording.markers, recording.interval());
-    let analysis = energy::analyze(&recording, &spans, &Options::default(), |device| reader.streams(device))?;
+    let mut analysis = energy::analyze(&recording, &spans, &Options::default(), |device| reader.streams(device))?;
+    analysis.idle = energy::net_of_idle(&recording, &spans, &analysis, |device| reader.streams(device))?;
     Ok(Loaded {
         reader,
         recording,

@@ -84,6 +84,7 @@ pub fn analyze<E>(
         metrics: spans.metrics.clone(),
         checks,
         warnings,
+        idle: None,
     })
 }
 
@@ -146,6 +147,7 @@ fn device_row(part: &Part, whole: usize, run: Interval) -> DeviceAnalysis {
         mean_utilization_pct: part.means[whole].utilization_pct,
         mean_memory_bytes: part.means[whole].memory_bytes,
         max_memory_bytes: part.max_memory,
+        call_share: part.call_share,
         in_total: part.in_total,
     }
 }

@@ -76,6 +76,7 @@ fn recording(devices: Vec<Device>, end_ms: i64, lines: &[(f64, MarkerVerb, &str,
         events: Vec::new(),
         warnings: Vec::new(),
         last_seen: Timestamp::from_nanos(end_ms * MS),
+        baseline: None,
     }
 }
 

@@ -41,8 +41,12 @@ impl Frame {
         if let Some(stamp) = stamp::parse(text) {
             return self.place_stamp(&stamp);
         }
-        let number = figure::nanoseconds(text, unit_ns, decimal_comma)
-            .ok_or_else(|| (format!("`{text}` is no time"), "a number, or a stamp as in the readings"))?;
+        let number = figure::nanoseconds(text, unit_ns, decimal_comma).ok_or_else(|| {
+            (
+                format!("`{text}` is no time"),
+                "a number, or a stamp as in the readings",
+            )
+        })?;
         match self.axis {
             Axis::Plain => Ok(number),
             Axis::Clock { utc } if number.abs() >= EPOCH_MS * 1_000_000 => match (utc, self.offset_s) {

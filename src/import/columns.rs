@@ -39,37 +39,123 @@ pub struct Meaning {
 
 /// Names without their units, `.` and blanks as `_`.
 const NAMES: &[(Quantity, &[&str])] = &[
-    (Quantity::Time, &["t", "ts", "time", "timestamp", "datetime", "date", "elapsed", "elapsed_time", "seconds", "milliseconds"]),
-    (Quantity::Index, &["index", "gpu", "gpu_index", "gpu_id", "device", "device_index"]),
+    (
+        Quantity::Time,
+        &[
+            "t",
+            "ts",
+            "time",
+            "timestamp",
+            "datetime",
+            "date",
+            "elapsed",
+            "elapsed_time",
+            "seconds",
+            "milliseconds",
+        ],
+    ),
+    (
+        Quantity::Index,
+        &["index", "gpu", "gpu_index", "gpu_id", "device", "device_index"],
+    ),
     (Quantity::Uuid, &["uuid", "gpu_uuid"]),
     (Quantity::Name, &["name", "gpu_name", "modelname", "model_name"]),
     (
         Quantity::PowerInstant,
-        &["power_draw_instant", "power_instant", "instant_power", "dcgm_fi_dev_power_usage_instant", "pinst", "pwins"],
+        &[
+            "power_draw_instant",
+            "power_instant",
+            "instant_power",
+            "dcgm_fi_dev_power_usage_instant",
+            "pinst",
+            "pwins",
+        ],
     ),
-    (Quantity::PowerAverage, &["power_draw_average", "power_average", "average_power"]),
-    (Quantity::PowerDraw, &["power_draw", "power_usage", "gpu_power", "dcgm_fi_dev_power_usage"]),
+    (
+        Quantity::PowerAverage,
+        &["power_draw_average", "power_average", "average_power"],
+    ),
+    (
+        Quantity::PowerDraw,
+        &["power_draw", "power_usage", "gpu_power", "dcgm_fi_dev_power_usage"],
+    ),
     (Quantity::Power, &["power", "watts", "watt", "w", "p"]),
     (
         Quantity::Energy,
-        &["energy", "joules", "energy_counter", "energy_consumption", "total_energy", "total_energy_consumption", "totec", "dcgm_fi_dev_total_energy_consumption"],
+        &[
+            "energy",
+            "joules",
+            "energy_counter",
+            "energy_consumption",
+            "total_energy",
+            "total_energy_consumption",
+            "totec",
+            "dcgm_fi_dev_total_energy_consumption",
+        ],
     ),
-    (Quantity::Utilization, &["utilization_gpu", "gpu_utilization", "utilization", "util", "gputl", "dcgm_fi_dev_gpu_util"]),
+    (
+        Quantity::Utilization,
+        &[
+            "utilization_gpu",
+            "gpu_utilization",
+            "utilization",
+            "util",
+            "gputl",
+            "dcgm_fi_dev_gpu_util",
+        ],
+    ),
     (
         Quantity::MemoryUtilization,
-        &["utilization_memory", "memory_utilization", "mcutl", "dcgm_fi_dev_mem_copy_util"],
+        &[
+            "utilization_memory",
+            "memory_utilization",
+            "mcutl",
+            "dcgm_fi_dev_mem_copy_util",
+        ],
     ),
     (Quantity::MemoryUsed, &["memory_used", "fbusd", "dcgm_fi_dev_fb_used"]),
     (Quantity::MemoryTotal, &["memory_total", "dcgm_fi_dev_fb_total"]),
-    (Quantity::Temperature, &["temperature_gpu", "temperature", "temp", "gpu_temp", "tmptr", "dcgm_fi_dev_gpu_temp"]),
-    (Quantity::SmClock, &["clocks_sm", "clocks_current_sm", "clock_sm", "sm_clock", "smclk", "dcgm_fi_dev_sm_clock"]),
+    (
+        Quantity::Temperature,
+        &[
+            "temperature_gpu",
+            "temperature",
+            "temp",
+            "gpu_temp",
+            "tmptr",
+            "dcgm_fi_dev_gpu_temp",
+        ],
+    ),
+    (
+        Quantity::SmClock,
+        &[
+            "clocks_sm",
+            "clocks_current_sm",
+            "clock_sm",
+            "sm_clock",
+            "smclk",
+            "dcgm_fi_dev_sm_clock",
+        ],
+    ),
     (
         Quantity::MemoryClock,
-        &["clocks_mem", "clocks_current_memory", "clock_mem", "memory_clock", "mmclk", "dcgm_fi_dev_mem_clock"],
+        &[
+            "clocks_mem",
+            "clocks_current_memory",
+            "clock_mem",
+            "memory_clock",
+            "mmclk",
+            "dcgm_fi_dev_mem_clock",
+        ],
     ),
     (
         Quantity::PowerLimit,
-        &["enforced_power_limit", "power_limit", "dcgm_fi_dev_enforced_power_limit", "dcgm_fi_dev_power_mgmt_limit"],
+        &[
+            "enforced_power_limit",
+            "power_limit",
+            "dcgm_fi_dev_enforced_power_limit",
+            "dcgm_fi_dev_power_mgmt_limit",
+        ],
     ),
 ];
 
@@ -87,7 +173,8 @@ const OWN_UNITS: &[(&str, &str)] = &[
 
 /// Units that may stand behind the last underscore.
 const SUFFIXES: [&str; 20] = [
-    "s", "ms", "us", "ns", "w", "mw", "kw", "watts", "j", "mj", "uj", "wh", "kwh", "pct", "percent", "c", "mhz", "mib", "gib", "bytes",
+    "s", "ms", "us", "ns", "w", "mw", "kw", "watts", "j", "mj", "uj", "wh", "kwh", "pct", "percent", "c", "mhz", "mib",
+    "gib", "bytes",
 ];
 
 /// What this header means.
@@ -102,7 +189,12 @@ pub fn meaning(header: &str) -> Option<Meaning> {
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
         .collect();
     let name = name.trim_matches('_');
-    let own = || OWN_UNITS.iter().find(|(n, _)| *n == name).map(|(_, unit)| (*unit).to_owned());
+    let own = || {
+        OWN_UNITS
+            .iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, unit)| (*unit).to_owned())
+    };
     if let Some(quantity) = quantity(name) {
         return Some(Meaning {
             quantity,
@@ -208,7 +300,10 @@ mod tests {
         assert_eq!(of("power_draw_instant_w"), Some((Quantity::PowerInstant, unit("w"))));
         assert_eq!(of("utilization.gpu [%]"), Some((Quantity::Utilization, unit("%"))));
         assert_eq!(of("clocks.current.sm [MHz]"), Some((Quantity::SmClock, unit("mhz"))));
-        assert_eq!(of("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION"), Some((Quantity::Energy, unit("mj"))));
+        assert_eq!(
+            of("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION"),
+            Some((Quantity::Energy, unit("mj")))
+        );
         assert_eq!(of("TOTEC [mJ]"), Some((Quantity::Energy, unit("mj"))));
         assert_eq!(of("t_ms"), Some((Quantity::Time, unit("ms"))));
         assert_eq!(of("timestamp"), Some((Quantity::Time, None)));

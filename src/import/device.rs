@@ -28,7 +28,10 @@ pub fn describe(logged: &LoggedDevice, number: u32, described: &Description) -> 
     let kind = described.kind.unwrap_or(DeviceKind::Gpu);
     let index = logged.index.unwrap_or(number);
     let name = described.name.clone().or_else(|| logged.name.clone());
-    let chip = name.as_deref().filter(|_| kind == DeviceKind::Gpu).map_or(Chip::Unknown, Chip::from_name);
+    let chip = name
+        .as_deref()
+        .filter(|_| kind == DeviceKind::Gpu)
+        .map_or(Chip::Unknown, Chip::from_name);
     let call = match logged.power {
         Some(Quantity::PowerInstant) => Some(PowerCall::Instant),
         Some(Quantity::PowerAverage) => Some(PowerCall::Average),
@@ -48,7 +51,9 @@ pub fn describe(logged: &LoggedDevice, number: u32, described: &Description) -> 
         index: Some(index),
         contained_in: None,
         architecture: chip.architecture().map(str::to_owned),
-        power_limit: described.power_limit.or(logged.power_limit_watts.filter(|w| *w > 0.0).map(Watts)),
+        power_limit: described
+            .power_limit
+            .or(logged.power_limit_watts.filter(|w| *w > 0.0).map(Watts)),
         memory_total_bytes: logged.memory_total_bytes,
         power_timing: call
             .filter(|_| logged.columns.watts)

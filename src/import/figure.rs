@@ -44,7 +44,11 @@ pub fn figure(cell: &str, decimal_comma: bool) -> Figure<'_> {
         unit = cell[cut..].trim();
         digits = &cell[..cut];
     }
-    let number = if decimal_comma { digits.replace(',', ".") } else { digits.to_owned() };
+    let number = if decimal_comma {
+        digits.replace(',', ".")
+    } else {
+        digits.to_owned()
+    };
     match number.parse::<f64>() {
         Ok(value) if value.is_finite() => Figure::Number(value, (!unit.is_empty()).then_some(unit)),
         _ => Figure::Text,
@@ -59,7 +63,11 @@ pub fn nanoseconds(text: &str, unit_ns: i64, decimal_comma: bool) -> Option<i64>
         Some(rest) => (-1, rest),
         None => (1, text.strip_prefix('+').unwrap_or(text)),
     };
-    let point = if decimal_comma { ['.', ','].as_slice() } else { ['.'].as_slice() };
+    let point = if decimal_comma {
+        ['.', ','].as_slice()
+    } else {
+        ['.'].as_slice()
+    };
     let (whole, fraction) = digits.split_once(point).unwrap_or((digits, ""));
     let plain = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
     if whole.is_empty() && fraction.is_empty() {
@@ -70,7 +78,11 @@ pub fn nanoseconds(text: &str, unit_ns: i64, decimal_comma: bool) -> Option<i64>
         let value: f64 = text.parse().ok().filter(|v: &f64| v.is_finite())?;
         return Some((value * unit_ns as f64).round() as i64);
     }
-    let mut total = i128::from(if whole.is_empty() { 0 } else { whole.parse::<i64>().ok()? }) * i128::from(unit_ns);
+    let mut total = i128::from(if whole.is_empty() {
+        0
+    } else {
+        whole.parse::<i64>().ok()?
+    }) * i128::from(unit_ns);
     let mut scale = i128::from(unit_ns);
     for digit in fraction.bytes() {
         // Digits below a nanosecond are cut.
@@ -82,10 +94,14 @@ pub fn nanoseconds(text: &str, unit_ns: i64, decimal_comma: bool) -> Option<i64>
 
 /// How many digits stand behind the point.
 pub fn decimals(text: &str, decimal_comma: bool) -> u32 {
-    let point = if decimal_comma { ['.', ','].as_slice() } else { ['.'].as_slice() };
-    text.trim()
-        .split_once(point)
-        .map_or(0, |(_, fraction)| fraction.bytes().take_while(u8::is_ascii_digit).count() as u32)
+    let point = if decimal_comma {
+        ['.', ','].as_slice()
+    } else {
+        ['.'].as_slice()
+    };
+    text.trim().split_once(point).map_or(0, |(_, fraction)| {
+        fraction.bytes().take_while(u8::is_ascii_digit).count() as u32
+    })
 }
 
 #[cfg(test)]
@@ -108,7 +124,10 @@ mod tests {
 
     #[test]
     fn epoch_milliseconds_keep_every_digit() {
-        assert_eq!(nanoseconds("1777708107135.123", 1_000_000, false), Some(1_777_708_107_135_123_000));
+        assert_eq!(
+            nanoseconds("1777708107135.123", 1_000_000, false),
+            Some(1_777_708_107_135_123_000)
+        );
         assert_eq!(nanoseconds("-449.846", 1_000_000, false), Some(-449_846_000));
         assert_eq!(nanoseconds("1.5e3", 1_000_000, false), Some(1_500_000_000));
         assert_eq!(nanoseconds(".5", 1_000_000_000, false), Some(500_000_000));

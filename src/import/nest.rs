@@ -66,19 +66,35 @@ impl Nest<'_> {
             let below = self.below(span, around)?;
             let (name, own_row) = (below[0].clone(), below.len() == 1);
             let members = if own_row {
-                spans[at + 1..].iter().take_while(|s| s.start < span.end || (s.start == s.end && s.end <= span.end)).count()
+                spans[at + 1..]
+                    .iter()
+                    .take_while(|s| s.start < span.end || (s.start == s.end && s.end <= span.end))
+                    .count()
             } else {
                 // All rows to come that go through the same phase without a row of its own.
                 let through = |s: &&Span| self.below(s, around).is_ok_and(|b| b.len() > 1 && b[0] == name);
                 spans[at..].iter().take_while(through).count()
             };
-            let (first, inner) = if own_row { (at + 1, &spans[at + 1..at + 1 + members]) } else { (at, &spans[at..at + members]) };
-            let end = if own_row { span.end } else { inner.iter().map(|s| s.end).max().unwrap_or(span.end) };
+            let (first, inner) = if own_row {
+                (at + 1, &spans[at + 1..at + 1 + members])
+            } else {
+                (at, &spans[at..at + members])
+            };
+            let end = if own_row {
+                span.end
+            } else {
+                inner.iter().map(|s| s.end).max().unwrap_or(span.end)
+            };
             if let Some(across) = inner.iter().find(|s| s.end > end) {
                 return Err(ImportError::line(
                     self.path,
                     across.line,
-                    format!("the phase `{}` begins inside `{}` of line {} and ends after it", across.path.join("/"), span.path.join("/"), span.line),
+                    format!(
+                        "the phase `{}` begins inside `{}` of line {} and ends after it",
+                        across.path.join("/"),
+                        span.path.join("/"),
+                        span.line
+                    ),
                     "phases lie inside or beside each other; what ran at the same time needs a column `rank`",
                 ));
             }
@@ -92,7 +108,11 @@ impl Nest<'_> {
                 return Err(ImportError::line(
                     self.path,
                     next.line,
-                    format!("the phase `{}` overlaps `{}`", next.path.join("/"), around.iter().chain([&name]).cloned().collect::<Vec<_>>().join("/")),
+                    format!(
+                        "the phase `{}` overlaps `{}`",
+                        next.path.join("/"),
+                        around.iter().chain([&name]).cloned().collect::<Vec<_>>().join("/")
+                    ),
                     "phases lie inside or beside each other; what ran at the same time needs a column `rank`",
                 ));
             }
@@ -110,7 +130,11 @@ impl Nest<'_> {
             _ => Err(ImportError::line(
                 self.path,
                 span.line,
-                format!("`{}` lies, by its times, inside `{}`", span.path.join("/"), around.join("/")),
+                format!(
+                    "`{}` lies, by its times, inside `{}`",
+                    span.path.join("/"),
+                    around.join("/")
+                ),
                 "make name and times agree, or give the last name alone",
             )),
         }
@@ -165,7 +189,12 @@ mod tests {
 
     #[test]
     fn times_nest_and_the_order_of_rows_does_not_matter() {
-        let rows = [span(1, "step", 2, 3), span(2, "train", 0, 4), span(3, "step", 1, 2), span(4, "after", 4, 5)];
+        let rows = [
+            span(1, "step", 2, 3),
+            span(2, "train", 0, 4),
+            span(3, "step", 1, 2),
+            span(4, "after", 4, 5),
+        ];
         assert_eq!(drawn(&rows), "train(0 step(1 2)step(2 3)4)after(4 5)");
     }
 
@@ -202,14 +231,23 @@ mod tests {
             markers(rows.to_vec(), Path::new("phases.csv")).map_or_else(|e| e.to_string(), |_| "no error".to_owned())
         };
         let across = refused(&[span(2, "a", 0, 5), span(3, "b", 4, 6)]);
-        assert!(across.starts_with("phases.csv:3: the phase `b` begins inside `a` of line 2"), "{across}");
+        assert!(
+            across.starts_with("phases.csv:3: the phase `b` begins inside `a` of line 2"),
+            "{across}"
+        );
         let elsewhere = refused(&[span(2, "a", 0, 5), span(3, "x/y", 1, 2)]);
-        assert!(elsewhere.contains("`x/y` lies, by its times, inside `a`"), "{elsewhere}");
+        assert!(
+            elsewhere.contains("`x/y` lies, by its times, inside `a`"),
+            "{elsewhere}"
+        );
     }
 
     #[test]
     fn ranks_run_at_the_same_time() {
-        let other = Span { rank: 1, ..span(3, "b", 4, 6) };
+        let other = Span {
+            rank: 1,
+            ..span(3, "b", 4, 6)
+        };
         let events = markers(vec![span(2, "a", 0, 5), other], Path::new("p.csv")).expect("two ranks");
         let order: Vec<(u32, &str)> = events.iter().map(|e| (e.rank, e.name.as_str())).collect();
         assert_eq!(order, [(0, "a"), (1, "b"), (0, "a"), (1, "b")]);

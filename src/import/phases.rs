@@ -30,7 +30,10 @@ pub fn read(table: &Table, path: &Path, frame: &Frame, turns: &[String]) -> Resu
         frame,
         name: NAMES.iter().find_map(|name| column(table, name)),
     };
-    let (start, end) = (time_column(table, &["start", "begin", "from"]), time_column(table, &["end", "stop", "to"]));
+    let (start, end) = (
+        time_column(table, &["start", "begin", "from"]),
+        time_column(table, &["end", "stop", "to"]),
+    );
     match (start, end, time_column(table, &["t", "time", "timestamp", "edge"])) {
         (Some(start), Some(end), _) if reader.name.is_some() => reader.spans(start, end),
         (_, _, Some(edge)) | (Some(edge), None, None) if reader.name.is_some() || !turns.is_empty() => {
@@ -120,7 +123,13 @@ impl PhaseReader<'_> {
             if to < from {
                 let header = &self.table.header[end.at];
                 let what = "the phase ends before it begins";
-                return Err(ImportError::cell(self.path, row.line, header, what, "swap the two times"));
+                return Err(ImportError::cell(
+                    self.path,
+                    row.line,
+                    header,
+                    what,
+                    "swap the two times",
+                ));
             }
             let name = self.name.map_or("", |at| row.cells[at].as_str());
             let devices = column(self.table, "devices").map(|at| row.cells[at].trim().to_owned());
@@ -143,13 +152,24 @@ impl PhaseReader<'_> {
 
     fn edges(&self, edge: TimeColumn, turns: &[String]) -> Result<Vec<Span>, ImportError> {
         let mut spans = Vec::with_capacity(self.table.rows.len());
-        let times = self.table.rows.iter().map(|row| self.time(row, edge)).collect::<Result<Vec<i64>, _>>()?;
+        let times = self
+            .table
+            .rows
+            .iter()
+            .map(|row| self.time(row, edge))
+            .collect::<Result<Vec<i64>, _>>()?;
         for (i, row) in self.table.rows.iter().enumerate() {
             let Some(&to) = times.get(i + 1) else { break };
             if to < times[i] {
                 let header = &self.table.header[edge.at];
                 let next = self.table.rows[i + 1].line;
-                return Err(ImportError::cell(self.path, next, header, "before the line above it", "sort the edges by time"));
+                return Err(ImportError::cell(
+                    self.path,
+                    next,
+                    header,
+                    "before the line above it",
+                    "sort the edges by time",
+                ));
             }
             let name = match self.name {
                 Some(at) => row.cells[at].trim(),
@@ -197,9 +217,18 @@ mod tests {
     fn spans_and_edges_in_their_units() {
         let span = |name: &str, start: i64, end: i64| (name.to_owned(), start * 1_000_000, end * 1_000_000);
         let expected = Ok(vec![span("load", 0, 500), span("train/step", 500, 900)]);
-        assert_eq!(phases("name,start_ms,end_ms\nload,0,500\ntrain/step,500,900\n", &[]), expected);
-        assert_eq!(phases("phase,start_s,end_s\nload,0,.5\ntrain/step,0.5,0.9\n", &[]), expected);
-        assert_eq!(phases("t_ms,name\n0,load\n500,train/step\n900,-\n1000,load\n", &[]), expected);
+        assert_eq!(
+            phases("name,start_ms,end_ms\nload,0,500\ntrain/step,500,900\n", &[]),
+            expected
+        );
+        assert_eq!(
+            phases("phase,start_s,end_s\nload,0,.5\ntrain/step,0.5,0.9\n", &[]),
+            expected
+        );
+        assert_eq!(
+            phases("t_ms,name\n0,load\n500,train/step\n900,-\n1000,load\n", &[]),
+            expected
+        );
         let turns = Ok(vec![span("high", 0, 5), span("low", 5, 9), span("high", 9, 14)]);
         assert_eq!(phases("t_ms\n0\n5\n9\n14\n", &["high", "low"]), turns);
     }

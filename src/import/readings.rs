@@ -112,7 +112,12 @@ impl Source<'_> {
                         self.cell_error(row, column, "an energy without its unit".to_owned(), hint)
                     })?;
                 let factor = columns::factor(quantity, unit).ok_or_else(|| {
-                    self.cell_error(row, column, format!("unknown unit `{unit}`"), "watts in W or mW, energy in J, mJ or uJ, memory in MiB")
+                    self.cell_error(
+                        row,
+                        column,
+                        format!("unknown unit `{unit}`"),
+                        "watts in W or mW, energy in J, mJ or uJ, memory in MiB",
+                    )
                 })?;
                 Ok(Some(value * factor))
             }
@@ -132,7 +137,12 @@ pub fn read(table: &Table, path: &Path, told: Told) -> Result<Log, ImportError> 
         table,
         layout: Layout::of(&table.header),
     };
-    let power = [Quantity::PowerInstant, Quantity::PowerDraw, Quantity::Power, Quantity::PowerAverage];
+    let power = [
+        Quantity::PowerInstant,
+        Quantity::PowerDraw,
+        Quantity::Power,
+        Quantity::PowerAverage,
+    ];
     if !power.iter().any(|q| source.layout.has(*q)) && !source.layout.has(Quantity::Energy) {
         return Err(ImportError::line(
             path,
@@ -142,7 +152,11 @@ pub fn read(table: &Table, path: &Path, told: Told) -> Result<Log, ImportError> 
         ));
     }
     if table.rows.is_empty() {
-        return Err(ImportError::file(path, "it has a header and no rows", "log for longer, or check what wrote it"));
+        return Err(ImportError::file(
+            path,
+            "it has a header and no rows",
+            "log for longer, or check what wrote it",
+        ));
     }
     let clock = Clock::of(&source, told)?;
     let mut devices: Vec<Building> = Vec::new();
@@ -157,9 +171,20 @@ pub fn read(table: &Table, path: &Path, told: Told) -> Result<Log, ImportError> 
         };
         devices[at].take(&source, row, &clock)?;
     }
-    let first = devices.iter().filter_map(|d| d.times.first().copied()).min().unwrap_or_default();
-    let last = devices.iter().filter_map(|d| d.times.last().copied()).max().unwrap_or_default();
-    let mut gaps: Vec<i64> = devices.iter().flat_map(|d| d.times.windows(2).map(|p| p[1] - p[0])).collect();
+    let first = devices
+        .iter()
+        .filter_map(|d| d.times.first().copied())
+        .min()
+        .unwrap_or_default();
+    let last = devices
+        .iter()
+        .filter_map(|d| d.times.last().copied())
+        .max()
+        .unwrap_or_default();
+    let mut gaps: Vec<i64> = devices
+        .iter()
+        .flat_map(|d| d.times.windows(2).map(|p| p[1] - p[0]))
+        .collect();
     gaps.sort_unstable();
     let interval_ns = gaps.get(gaps.len() / 2).copied().unwrap_or(0).max(1);
     let mut warnings = clock.warnings;
@@ -236,10 +261,17 @@ impl Clock {
             clock.axis = Axis::Clock {
                 utc: first.zoned || told.offset_s.is_some(),
             };
-            clock.ahead_ns = if first.zoned { 0 } else { told.offset_s.unwrap_or(0) * 1_000_000_000 };
+            clock.ahead_ns = if first.zoned {
+                0
+            } else {
+                told.offset_s.unwrap_or(0) * 1_000_000_000
+            };
             resolution_ns = 10_i64.pow(9 - finest(|cell, _| stamp::parse(cell).map_or(0, |s| s.decimals)).min(9));
         } else {
-            let named = source.layout.at[&column].unit.as_deref().and_then(columns::time_unit_ns);
+            let named = source.layout.at[&column]
+                .unit
+                .as_deref()
+                .and_then(columns::time_unit_ns);
             let value: Option<f64> = sample.replace(',', ".").parse().ok();
             // Since 1970, in the unit that makes the years come out between 2001 and 2286.
             let guessed = value.and_then(|v| match v {
@@ -252,7 +284,13 @@ impl Clock {
             let name = &source.table.header[column];
             let unit_ns = named.or(guessed).ok_or_else(|| {
                 let hint = "a stamp as 2023/03/12 14:05:06.123, or a number in a column called t_ms or t_s";
-                ImportError::cell(source.path, rows[0].line, name, format!("`{sample}`: what does it count?"), hint)
+                ImportError::cell(
+                    source.path,
+                    rows[0].line,
+                    name,
+                    format!("`{sample}`: what does it count?"),
+                    hint,
+                )
             })?;
             clock.unit_ns = unit_ns;
             // Nothing else counts seconds from a start 30 years back.
@@ -274,7 +312,14 @@ impl Clock {
             return Ok(stamp.ns - self.ahead_ns);
         }
         let number = figure::nanoseconds(cell, self.unit_ns, source.table.decimal_comma);
-        number.ok_or_else(|| source.cell_error(row, column, format!("`{cell}` is no time"), "every row needs its time; take the line out"))
+        number.ok_or_else(|| {
+            source.cell_error(
+                row,
+                column,
+                format!("`{cell}` is no time"),
+                "every row needs its time; take the line out",
+            )
+        })
     }
 }
 
@@ -289,8 +334,14 @@ struct Key {
 impl Key {
     fn of(source: &Source, row: &Row) -> Self {
         let word = source.text(row, Quantity::Index);
-        let index = word.as_deref().and_then(|w| w.trim_start_matches("nvidia").parse().ok());
-        let other = if index.is_some() { None } else { source.text(row, Quantity::Uuid).or(word) };
+        let index = word
+            .as_deref()
+            .and_then(|w| w.trim_start_matches("nvidia").parse().ok());
+        let other = if index.is_some() {
+            None
+        } else {
+            source.text(row, Quantity::Uuid).or(word)
+        };
         Self { index, other }
     }
 }
@@ -311,7 +362,12 @@ struct Building {
     last_line: u64,
 }
 
-const POWERS: [Quantity; 4] = [Quantity::PowerInstant, Quantity::PowerDraw, Quantity::Power, Quantity::PowerAverage];
+const POWERS: [Quantity; 4] = [
+    Quantity::PowerInstant,
+    Quantity::PowerDraw,
+    Quantity::Power,
+    Quantity::PowerAverage,
+];
 
 impl Building {
     fn new(key: Key, source: &Source) -> Self {
@@ -334,7 +390,11 @@ impl Building {
             memory_total_bytes: None,
             power_limit_watts: None,
             times: Vec::new(),
-            watts: POWERS.into_iter().filter(|&q| has(q)).map(|q| (q, Vec::new())).collect(),
+            watts: POWERS
+                .into_iter()
+                .filter(|&q| has(q))
+                .map(|q| (q, Vec::new()))
+                .collect(),
             joules: Vec::new(),
             states: Vec::new(),
             last_line: 0,
@@ -364,7 +424,9 @@ impl Building {
         let bytes = |figure: Option<f64>| figure.filter(|b| *b >= 0.0).map(|b| b as u64);
         self.uuid = self.uuid.take().or_else(|| source.text(row, Quantity::Uuid));
         self.name = self.name.take().or_else(|| source.text(row, Quantity::Name));
-        self.memory_total_bytes = self.memory_total_bytes.or(bytes(source.figure(row, Quantity::MemoryTotal)?));
+        self.memory_total_bytes = self
+            .memory_total_bytes
+            .or(bytes(source.figure(row, Quantity::MemoryTotal)?));
         let limit = source.figure(row, Quantity::PowerLimit)?;
         self.power_limit_watts = self.power_limit_watts.or(limit);
         self.states.push(StateReading {
@@ -382,12 +444,20 @@ impl Building {
 
     fn finish(mut self, half_ns: u32) -> LoggedDevice {
         // The least averaged column that ever holds a figure, and the long average beside it.
-        let given = |q: &Quantity| self.watts.get(q).is_some_and(|column| column.iter().any(Option::is_some));
+        let given = |q: &Quantity| {
+            self.watts
+                .get(q)
+                .is_some_and(|column| column.iter().any(Option::is_some))
+        };
         self.power = POWERS.into_iter().find(given);
         let average = Some(Quantity::PowerAverage).filter(|q| given(q) && self.power != Some(*q));
         let counted = self.joules.iter().any(Option::is_some);
         // DCGM and NVML count whole millijoules; anything finer is kept to the microjoule.
-        let whole_mj = self.joules.iter().flatten().all(|j| (j * 1e3 - (j * 1e3).round()).abs() < 1e-3);
+        let whole_mj = self
+            .joules
+            .iter()
+            .flatten()
+            .all(|j| (j * 1e3 - (j * 1e3).round()).abs() < 1e-3);
         let unit = if whole_mj { 1e-3 } else { FINE_COUNT };
         self.has = Columns {
             watts: self.power.is_some(),

@@ -83,7 +83,12 @@ fn separated(text: &str, path: &Path, columns: Option<&[String]>) -> Result<Tabl
     for record in reader.records() {
         let record = record.map_err(|error| {
             let line = error.position().map_or(0, csv::Position::line);
-            ImportError::line(path, line, error.to_string(), "close the quotation mark, or take it out")
+            ImportError::line(
+                path,
+                line,
+                error.to_string(),
+                "close the quotation mark, or take it out",
+            )
         })?;
         let line = record.position().map_or(0, csv::Position::line);
         let cells: Vec<String> = record.iter().map(str::to_owned).collect();
@@ -155,7 +160,11 @@ fn dmon(text: &str, path: &Path) -> Result<Table, ImportError> {
                     let what = format!("{} figures, and the header has {expected}", values.len());
                     return Err(ImportError::line(path, line, what, "take the broken line out"));
                 }
-                let entity = if *kind == "GPU" { (*number).to_owned() } else { format!("{kind} {number}") };
+                let entity = if *kind == "GPU" {
+                    (*number).to_owned()
+                } else {
+                    format!("{kind} {number}")
+                };
                 let mut cells = Vec::with_capacity(values.len() + 2);
                 if stamped {
                     cells.push(stamp.unwrap_or_default().to_owned());

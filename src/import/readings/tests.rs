@@ -30,7 +30,9 @@ timestamp, index, uuid, name, power.draw [W], power.draw.instant [W], utilizatio
 #[test]
 fn gpus_of_an_nvidia_smi_log_are_told_apart_and_ordered() {
     let log = log(TWO_GPUS);
-    let [a, b] = log.devices.as_slice() else { panic!("two GPUs") };
+    let [a, b] = log.devices.as_slice() else {
+        panic!("two GPUs")
+    };
     assert_eq!((a.index, a.uuid.as_deref()), (Some(0), Some("GPU-a")));
     // Where the instant column never holds a figure, the next best one stands in.
     assert_eq!(a.power, Some(Quantity::PowerDraw));
@@ -42,7 +44,11 @@ fn gpus_of_an_nvidia_smi_log_are_told_apart_and_ordered() {
     assert_eq!(b.power_limit_watts, Some(400.0));
     assert_eq!(log.interval_ns, 100_000_000);
     assert_eq!(log.frame.axis, Axis::Clock { utc: false });
-    assert_eq!(b.streams.power.times.half_width_ns, [500_000, 500_000], "half of the stamps' millisecond");
+    assert_eq!(
+        b.streams.power.times.half_width_ns,
+        [500_000, 500_000],
+        "half of the stamps' millisecond"
+    );
 }
 
 #[test]
@@ -55,7 +61,8 @@ fn a_log_without_units_is_the_same_log() {
         .replace(" %,", ",")
         .replace(" MiB,", ",")
         .replace(" W\n", "\n");
-    assert_eq!(log(&bare), log(TWO_GPUS));
+    // Missing figures are NaN, which equals nothing.
+    assert_eq!(format!("{:?}", log(&bare)), format!("{:?}", log(TWO_GPUS)));
 }
 
 #[test]
@@ -94,7 +101,10 @@ fn dcgm_as_text_and_as_the_exporter_names_its_fields() {
     };
     let spaced = read_told(dmon, told).expect("a log");
     assert_eq!(spaced.devices.len(), 2);
-    assert_eq!(spaced.devices[1].streams.power.times.t[1], Timestamp::from_nanos(100_000_000));
+    assert_eq!(
+        spaced.devices[1].streams.power.times.t[1],
+        Timestamp::from_nanos(100_000_000)
+    );
     assert_eq!(spaced.devices[0].streams.power.counter, [Some(1000), Some(1100)]);
     assert!(spaced.warnings[0].contains("no times"), "{:?}", spaced.warnings);
     let exporter = log(
