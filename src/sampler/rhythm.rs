@@ -241,7 +241,7 @@ mod tests {
         let mut rhythm = Rhythm::new(tick);
         let (mut seen, mut polls, mut last) = (Vec::new(), 0, (0, 0));
         let mut now = 0;
-        while now < updates[updates.len() - 1] + 500 * MS {
+        while now < updates[updates.len() - 1] + 30 * MS {
             let value = updates.partition_point(|u| *u <= now);
             polls += 1;
             if value != last.1 {
