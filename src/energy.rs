@@ -32,6 +32,7 @@ mod phases;
 mod sensor_model;
 mod shares;
 mod state;
+mod study;
 mod timeline;
 mod uncertainty;
 mod work;
@@ -39,6 +40,7 @@ mod work;
 pub use assemble::analyze;
 pub use idle::net_of_idle;
 pub use phases::spans;
+pub use study::{device_of_study, study};
 pub use uncertainty::grade;
 
 /// Which estimator is used for a phase.

@@ -23,5 +23,7 @@ mod reports;
 mod sensors;
 #[path = "cli/signals.rs"]
 mod signals;
+#[path = "cli/study.rs"]
+mod study;
 #[path = "cli/transparency.rs"]
 mod transparency;

@@ -85,6 +85,7 @@ pub fn analyze<E>(
         checks,
         warnings,
         idle: None,
+        study: None,
     })
 }
 

@@ -5,6 +5,7 @@
 
 use super::device::{Device, SensorTiming};
 use super::span::Metric;
+use super::study::Study;
 use super::time::Timestamp;
 use super::units::{Joules, Seconds, Watts};
 
@@ -225,4 +226,6 @@ pub struct Analysis {
     pub warnings: Vec<String>,
     /// Energies net of idle, where a baseline was taken.
     pub idle: Option<IdleBaseline>,
+    /// The run in the study's figures, where they were asked for.
+    pub study: Option<Study>,
 }

@@ -226,6 +226,7 @@ pub fn training() -> Analysis {
         .to_vec(),
         warnings: vec!["cpu0: /sys/class/powercap/intel-rapl:0/energy_uj: permission denied; its power is estimated".to_owned()],
         idle: None,
+        study: None,
     }
 }
 
@@ -270,5 +271,6 @@ pub fn empty() -> Analysis {
         checks: Vec::new(),
         warnings: Vec::new(),
         idle: None,
+        study: None,
     }
 }

@@ -177,9 +177,10 @@ fn every_command_reads_an_imported_recording() {
         (number(&steps["energy"]["joules"]) / (6.0 * 700.0) - 1.0).abs() < 0.03,
         "{steps}"
     );
-    assert_eq!(
-        report["devices"][0]["window_ms"], 25.0,
-        "the table's window of this board, as for a live GPU"
+    let window = number(&report["devices"][0]["window_ms"]);
+    assert!(
+        (window - 25.0).abs() < 0.5,
+        "the table's window of this board, as for a live GPU: {window}"
     );
     assert!(report["run"]["started_at"].is_null(), "a local clock of no known zone");
     let again = import("run.h5", &[]);
@@ -187,7 +188,7 @@ fn every_command_reads_an_imported_recording() {
     let utc = import("utc.h5", &["--utc-offset", "+02:00"]);
     assert!(utc.status.success(), "{}", stderr(&utc));
     assert_eq!(place.report_of("utc.h5")["run"]["started_at"], "2024-05-01T10:00:00Z");
-    let commands: [&[&str]; 8] = [
+    let commands: [&[&str]; 9] = [
         &["report", "run.h5"],
         &["report", "run.h5", "--format", "md"],
         &["report", "run.h5", "--format", "csv"],
@@ -195,6 +196,7 @@ fn every_command_reads_an_imported_recording() {
         &["plot", "run.h5", "-o", "plot.svg"],
         &["export", "run.h5", "--to", "csv"],
         &["export", "run.h5", "--to", "perfetto"],
+        &["export", "run.h5", "--to", "parquet", "-o", "run.parquet"],
         &["compare", "run.h5", "utc.h5"],
     ];
     for command in commands {

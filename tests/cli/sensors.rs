@@ -165,12 +165,18 @@ fn an_idle_baseline_gives_net_energies_beside_gross_ones() {
         u95 >= number(&gpu["energy"]["u95_joules"]),
         "the baseline's doubt comes on top"
     );
-    let parts = number(&phase(&report, "work")["net_energy"]["joules"])
-        + number(&report["unattributed"]["net_energy"]["joules"]);
-    // The CPU estimate's share is in these sums, and where the rest is unresolved it is null: only known ones are added.
+    // The idle power of everything in the total goes off a phase's energy.
+    let work = phase(&report, "work");
+    let all: f64 = baseline["devices"]
+        .as_array()
+        .expect("devices")
+        .iter()
+        .map(|d| number(&d["mean_power_w"]))
+        .sum();
+    let off = number(&work["energy"]["joules"]) - number(&work["net_energy"]["joules"]);
     assert!(
-        (parts - number(&report["total"]["net_energy"]["joules"])).abs() < 1e-3,
-        "net energies add up: {parts}"
+        (off - all * number(&work["wall_s"])).abs() < 1e-3,
+        "{off} J at {all} W idle"
     );
     let without = Place::new();
     succeeded(without.record(&["--quiet", "--", "true"]));

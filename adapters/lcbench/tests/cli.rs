@@ -149,8 +149,15 @@ fn phases_arrive_on_the_marker_pipe() {
         .filter_map(|line| Some((line.split(' ').next()?, line.split(' ').nth(1)?)))
         .collect();
     let count = |verb: &str, name: &str| events.iter().filter(|event| **event == (verb, name)).count();
-    for name in ["load", "tokenize", "train", "validate", "infer"] {
-        assert_eq!((count("begin", name), count("end", name)), (1, 1), "{name}: {text}");
+    // The data are loaded, then the model.
+    for (name, n) in [
+        ("load", 2),
+        ("tokenize", 1),
+        ("train", 1),
+        ("validate", 1),
+        ("infer", 1),
+    ] {
+        assert_eq!((count("begin", name), count("end", name)), (n, n), "{name}: {text}");
     }
     for name in ["data", "forward", "backward", "optimizer"] {
         assert_eq!((count("begin", name), count("end", name)), (2, 2), "{name}: {text}");
@@ -173,6 +180,23 @@ fn mistakes_say_which_flag_and_what_to_do() {
             &["--model", "bigbird-large", "--seq-len", "5000"],
             2,
             ["--seq-len 5000", "at most 4096"],
+        ),
+        (&["--recipe", "paper"], 2, ["--recipe paper", "--dataset"]),
+        (
+            &["--recipe", "paper", "--shaped", "qmsum"],
+            2,
+            ["did not train led-tiny", "--model led-base"],
+        ),
+        (&["--dataset", "qasper"], 2, ["--dataset qasper", "--shaped qasper"]),
+        (&["--shaped", "qasper:7"], 2, ["--shaped", "from 0 to 1"]),
+        (&["--batch-size", "some"], 2, ["--batch-size", "`auto`"]),
+        (&["--patience", "3"], 2, ["--patience 3", "--eval-every"]),
+        (&["--resume", "no/such"], 1, ["no saved training", "--save"]),
+        (&["--resume", "a", "--save", "b"], 2, ["--resume", "--save"]),
+        (
+            &["tokenizer", "--data", "no/such", "-o", "/dev/null/x"],
+            1,
+            ["no/such", "hint:"],
         ),
         (&["--data", "no/such"], 1, ["no/such", "hint:"]),
         (&["--weights", "no/such"], 1, ["no/such", "hint:"]),

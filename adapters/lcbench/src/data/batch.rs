@@ -53,6 +53,8 @@ pub enum Order {
 #[derive(Clone, Debug)]
 pub struct Batcher<'a> {
     encoded: &'a Encoded,
+    /// The rows that are gone through; all of them where there is no list.
+    rows: Option<Vec<usize>>,
     frame: Frame,
     seq_len: usize,
     target_len: usize,
@@ -77,6 +79,7 @@ impl<'a> Batcher<'a> {
         );
         Self {
             encoded,
+            rows: None,
             frame,
             seq_len,
             target_len,
@@ -85,16 +88,31 @@ impl<'a> Batcher<'a> {
         }
     }
 
+    /// Goes through these rows alone; [`Order::File`] then means as listed.
+    pub fn only(mut self, rows: Vec<usize>) -> Self {
+        self.rows = Some(rows);
+        self
+    }
+
+    /// Rows in one epoch.
+    fn rows(&self) -> usize {
+        self.rows.as_ref().map_or(self.encoded.len(), Vec::len)
+    }
+
     /// Batches in one epoch, the short one included.
     pub fn batches(&self) -> usize {
-        self.encoded.len().div_ceil(self.batch_size)
+        self.rows().div_ceil(self.batch_size)
     }
 
     /// The batches of epoch `epoch` (from 0).
     pub fn epoch(&self, epoch: u64) -> Epoch<'_> {
-        let rows = match self.order {
-            Order::File => (0..self.encoded.len()).collect(),
-            Order::Shuffled { seed } => SplitMix64::derived(seed, epoch).permutation(self.encoded.len()),
+        let order = match self.order {
+            Order::File => (0..self.rows()).collect(),
+            Order::Shuffled { seed } => SplitMix64::derived(seed, epoch).permutation(self.rows()),
+        };
+        let rows = match &self.rows {
+            None => order,
+            Some(listed) => order.into_iter().map(|at| listed[at]).collect(),
         };
         Epoch {
             batcher: self,
@@ -206,6 +224,19 @@ mod tests {
             in_file_order.epoch(9).flat_map(|batch| batch.rows).collect::<Vec<_>>(),
             (0..23).collect::<Vec<_>>()
         );
+    }
+
+    #[test]
+    fn a_list_of_rows_is_gone_through_as_listed() {
+        let encoded = encoded(&examples(23));
+        let frame = Tokenizer::bytes(Family::Led).frame();
+        let listed = |order| Batcher::new(&encoded, frame, 64, 8, 2, order).only(vec![7, 3, 20]);
+        let rows = |batcher: &Batcher<'_>| batcher.epoch(0).flat_map(|batch| batch.rows).collect::<Vec<_>>();
+        assert_eq!(rows(&listed(Order::File)), [7, 3, 20]);
+        assert_eq!(listed(Order::File).batches(), 2);
+        let mut shuffled = rows(&listed(Order::Shuffled { seed: 3 }));
+        shuffled.sort_unstable();
+        assert_eq!(shuffled, [3, 7, 20]);
     }
 
     #[test]
