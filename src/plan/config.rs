@@ -22,7 +22,7 @@ use clap::ValueEnum;
 use serde::Deserialize;
 
 use crate::cli::PollingChoice;
-use crate::model::device::{Calibration, Device};
+use crate::model::device::{Calibration, Device, DeviceKind};
 use crate::model::units::Watts;
 
 /// What is wrong with a configuration file.
@@ -164,13 +164,10 @@ impl Config {
         self.sensor.extend(over.sensor);
     }
 
-    /// Put on a device what the user knows of its board and sensor: calibration by UUID, measured timing by UUID, else by id.
+    /// Put on a device what the user knows of its board and sensor: calibration and measured timing ([`sensor_key`]).
     pub fn complete(&self, device: &mut Device) {
-        let known = device
-            .uuid
-            .as_deref()
-            .map(|uuid| (self.calibration(uuid), self.sensor.get(uuid)));
-        let (calibration, sensor) = known.unwrap_or((None, self.sensor.get(&device.id.0)));
+        let key = sensor_key(device);
+        let (calibration, sensor) = (self.calibration(key), self.sensor.get(key));
         device.calibration = calibration.or(device.calibration);
         let Some(sensor) = sensor else { return };
         let over = |measured: Option<f64>, believed: Option<f64>| measured.filter(|ms| ms.is_finite()).or(believed);
@@ -204,6 +201,12 @@ impl Config {
             offset: Watts(entry.offset_w),
         })
     }
+}
+
+/// What a device's own settings are filed under: a board's UUID, else its id. Module and memory share their GPU's UUID and not its sensor.
+pub fn sensor_key(device: &Device) -> &str {
+    let uuid = device.uuid.as_deref().filter(|_| device.kind == DeviceKind::Gpu);
+    uuid.unwrap_or(&device.id.0)
 }
 
 /// `$XDG_CONFIG_HOME/powerprof/powerprof.toml`, else `~/.config/powerprof/powerprof.toml` (XDG Base Directory Specification).

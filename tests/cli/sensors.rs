@@ -193,6 +193,62 @@ fn a_baseline_of_no_sense_is_refused() {
 }
 
 #[test]
+fn an_interrupt_while_the_idle_machine_is_watched_runs_nothing_and_leaves_nothing() {
+    let place = Place::new();
+    let arguments = ["-o", "run.h5", "--idle-baseline", "60s", "--", "touch", "ran"];
+    let mut command = place.powerprof(arguments);
+    let child = command
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("powerprof runs");
+    let give_up = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !place.file("run.h5").exists() && std::time::Instant::now() < give_up {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(child.id() as i32),
+        nix::sys::signal::Signal::SIGINT,
+    )
+    .expect("it runs");
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert!(!place.file("run.h5").exists() && !place.file("ran").exists());
+}
+
+#[test]
+fn a_module_holds_its_gpu_and_its_cpu_and_they_are_never_added() {
+    let place = Place::new();
+    let gpu = json!({"profile": "gh200", "truth": {"constant": 300}, "power_limit_w": 700, "module_extra_w": 150,
+        "memory_power_share": 0.2, "sensor": {"noise_w": 0.5}});
+    let arguments = ["-o", "run.h5", "--", "sleep", "3"];
+    succeeded(
+        with_gpus(&place, &json!({"gpus": [gpu]}), &arguments)
+            .output()
+            .expect("powerprof runs"),
+    );
+    let report = place.report();
+    let ids: Vec<(&str, bool)> = report["devices"]
+        .as_array()
+        .expect("devices")
+        .iter()
+        .map(|d| (d["id"].as_str().unwrap_or_default(), d["in_total"] == true))
+        .collect();
+    assert_eq!(
+        ids,
+        [("gpu0", false), ("module0", true), ("gpu_memory0", false)],
+        "no estimate of a CPU that is measured"
+    );
+    let (total, wall) = (
+        number(&report["total"]["energy"]["joules"]),
+        number(&report["total"]["wall_s"]),
+    );
+    assert!(
+        (total / (450.0 * wall) - 1.0).abs() < 0.02,
+        "{total} J in {wall} s of a module of 450 W"
+    );
+}
+
+#[test]
 fn doctor_measures_rhythm_and_cost_and_says_what_phases_can_expect() {
     let place = Place::new();
     let config = json!({

@@ -7,6 +7,7 @@ use anyhow::Context;
 
 use crate::calibration::{CounterKind, SensorResult};
 use crate::model::device::Device;
+use crate::plan::config::sensor_key;
 use crate::sensors::clock;
 
 /// Write the sections of the sensors that were measured; how many.
@@ -21,11 +22,7 @@ pub fn keep(file: &Path, results: &[(Device, SensorResult)]) -> anyhow::Result<u
     let measured = |r: &&(Device, SensorResult)| r.1.power.is_some() || r.1.counter.is_some();
     let mut kept = 0;
     for (device, result) in results.iter().filter(measured) {
-        text = replaced(
-            &text,
-            device.uuid.as_deref().unwrap_or(&device.id.0),
-            &section(result, &when),
-        );
+        text = replaced(&text, sensor_key(device), &section(result, &when));
         kept += 1;
     }
     if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
