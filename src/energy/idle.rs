@@ -14,8 +14,8 @@ use crate::model::time::Interval;
 use crate::model::units::{Joules, Seconds, Watts};
 
 use super::attribute;
-use super::curve;
-use super::interval;
+use super::cell::Cell;
+use super::curve::{self, Curve};
 use super::shares;
 use super::timeline::Timeline;
 use super::uncertainty::{Figure, exact_joules, exact_seconds};
@@ -101,16 +101,7 @@ fn idle(
     run: Interval,
     parents: &[Option<usize>],
 ) -> Option<Idle> {
-    let curve = curve::build(device, &readings.power, baseline)?;
-    let nobody = Timeline::new(&Spans::default(), baseline, &[]);
-    let seen = interval::split(&curve, &nobody, &[]);
-    let watched = baseline.seconds();
-    // A baseline that no sensor saw is held power: no measurement.
-    if seen.unseen_s.iter().sum::<f64>() > 0.5 * watched {
-        return None;
-    }
-    let figure = seen.figures.last()?;
-    let watts = figure.joules / watched;
+    let (watts, u95) = mean_power(&curve::build(device, &readings.power, baseline)?, baseline)?;
     let mut leaves = vec![0.0; timeline.leaves];
     let whole_run = std::iter::once((run.start.as_nanos(), run.end.as_nanos()));
     shares::walk(timeline, whole_run, |_, shares| {
@@ -119,10 +110,31 @@ fn idle(
     let joules: Vec<f64> = leaves.iter().map(|s| exact_joules(watts * s)).collect();
     Some(Idle {
         watts,
-        u95: figure.u95 / watched,
+        u95,
         joules: inclusive(&joules, parents),
         seconds: inclusive(&leaves, parents),
     })
+}
+
+/// Mean power over the cells that lie whole in the baseline, and its half-width: no cell is split, so nothing that ran beside is in it.
+fn mean_power(curve: &Curve, baseline: Interval) -> Option<(f64, f64)> {
+    let (start, end) = (baseline.start.as_nanos(), baseline.end.as_nanos());
+    let inside: Vec<&Cell> = curve
+        .cells
+        .iter()
+        .filter(|c| c.known && c.start >= start && c.end <= end)
+        .collect();
+    let seconds: f64 = inside.iter().map(|c| c.seconds()).sum();
+    // Half of it unseen is no baseline.
+    if seconds < 0.5 * baseline.seconds() {
+        return None;
+    }
+    let watts = inside.iter().map(|c| c.joules).sum::<f64>() / seconds;
+    // Inner edges move energy from one cell into the next; the outer two are doubts about the whole.
+    let ends = [inside.first()?, inside.last()?];
+    let edges: f64 = ends.iter().map(|c| (c.watts() * c.edge_s).powi(2)).sum();
+    let variance = inside.iter().map(|c| c.variance).sum::<f64>() + edges;
+    Some((watts, 2.0 * variance.sqrt() / seconds))
 }
 
 /// Leaves summed up the tree, then outside, then all.
