@@ -42,7 +42,7 @@ pub fn run(args: RecordArgs) -> Outcome {
     // Forked before any thread exists; it waits, and goes away by itself if we fail below.
     let variable = (channel::VARIABLE.into(), channel.path().into());
     let armed = launch::arm(&plan.command, &[variable], &signals.inherited).map_err(not_launched)?;
-    let warden = warden::post(armed.pid(), channel.path(), channel.directory()).map_err(before_the_child)?;
+    let warden = warden::post(&armed, channel.path(), channel.directory()).map_err(before_the_child)?;
 
     let discovery = discover::discover(&plan.request);
     let devices = recorded_devices(&plan, &discovery);
