@@ -1,12 +1,16 @@
 //! The command line as it was typed. Defaults that depend on the machine, and everything that can be wrong, are `plan`'s.
 
+mod calibrate;
+mod import;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::sensors::nvml::timing::PowerCall;
+pub use calibrate::{CalibrateArgs, Drive};
+pub use import::{ImportArgs, PowerCallChoice};
 
 const EXIT_STATUS: &str = "\
 Exit status: the command's own; 128+N where signal N ended it; 127 not found; 126 not executable;
@@ -221,105 +225,6 @@ pub struct RecoverArgs {
     pub force: bool,
 }
 
-/// What a logged power is the mean of, where the log's header does not say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PowerCallChoice {
-    /// The shortest average of the board (NVML field 186)
-    Instant,
-    /// One second (NVML field 185)
-    Average,
-    /// `power.draw`: one or the other, by chip and driver
-    Draw,
-}
-
-impl From<PowerCallChoice> for PowerCall {
-    fn from(choice: PowerCallChoice) -> Self {
-        match choice {
-            PowerCallChoice::Instant => Self::Instant,
-            PowerCallChoice::Average => Self::Average,
-            PowerCallChoice::Draw => Self::Usage,
-        }
-    }
-}
-
-const IMPORT_FORMS: &str = "\
-Readings: the CSV of `nvidia-smi --query-gpu=timestamp,index,uuid,name,power.draw.instant,... --format=csv` (with or without units),
-the text of `dcgmi dmon -e 155,156,157`, tables with DCGM_FI_* columns, and plain tables: t_ms or t_s, and watts, energy_j, energy_mj.
-Phases: name,start_ms,end_ms[,samples,tokens,index,rank], or a list of edges t_ms,name. Times are on the readings' axis; where the
-readings have calendar stamps, stamps of the same kind or milliseconds since the first reading. See docs/import.md.";
-
-#[derive(Debug, Args)]
-#[command(after_help = IMPORT_FORMS)]
-pub struct ImportArgs {
-    /// The power log
-    #[arg(long, value_name = "LOG.csv")]
-    pub readings: PathBuf,
-
-    /// When which phase ran
-    #[arg(long, value_name = "PHASES.csv")]
-    pub phases: Option<PathBuf>,
-
-    /// Names that take turns between the edges of --phases, where that has a column of times alone
-    #[arg(long, value_name = "NAME,NAME", requires = "phases")]
-    pub phase_names: Option<String>,
-
-    /// The recording to write
-    #[arg(short, long, value_name = "RUN.h5")]
-    pub output: PathBuf,
-
-    /// Overwrite the recording if it exists
-    #[arg(long)]
-    pub force: bool,
-
-    /// The device's name, as in \"NVIDIA A100-PCIE-40GB\": says what is known of its sensor [default: the log's]
-    #[arg(long, visible_alias = "name", value_name = "NAME")]
-    pub gpu_name: Option<String>,
-
-    /// What was measured: gpu, cpu, dram, module or platform [default: gpu]
-    #[arg(long, value_name = "KIND")]
-    pub kind: Option<String>,
-
-    /// The most the board may draw, in watts [default: the log's]
-    #[arg(long, value_name = "WATTS", allow_negative_numbers = true)]
-    pub power_limit: Option<f64>,
-
-    /// Calibration of the board: reading = GAIN * true + OFFSET [default: powerprof.toml's, by UUID]
-    #[arg(long, value_name = "GAIN", allow_negative_numbers = true)]
-    pub gain: Option<f64>,
-
-    /// The same, in watts
-    #[arg(long, value_name = "WATTS", allow_negative_numbers = true)]
-    pub offset: Option<f64>,
-
-    /// What the logged power is the mean of [default: what the column's name says]
-    #[arg(long, value_enum, value_name = "CALL")]
-    pub power_call: Option<PowerCallChoice>,
-
-    /// The columns of a log without a header
-    #[arg(long, value_name = "NAME,NAME")]
-    pub columns: Option<String>,
-
-    /// Time between the rows of one device, for a log without times
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub every: Option<Duration>,
-
-    /// How far the log's clock is ahead of UTC, as in +01:00
-    #[arg(long, value_name = "OFFSET", allow_hyphen_values = true)]
-    pub utc_offset: Option<String>,
-
-    /// Where the run begins on the readings' axis [default: the first reading]
-    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
-    pub from: Option<String>,
-
-    /// Where it ends [default: the last reading]
-    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
-    pub to: Option<String>,
-
-    /// Keep KEY=VALUE with the recording (may be repeated)
-    #[arg(long = "label", value_name = "KEY=VALUE")]
-    pub labels: Vec<String>,
-}
-
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
     /// GPUs to look at, as in recording
@@ -342,56 +247,6 @@ pub struct DoctorArgs {
 pub enum DoctorFormat {
     Text,
     Json,
-}
-
-const LOADS: &str = "\
-The load draws much power when told `on` and little when told `off`: one word a line on its standard input, and the end of the input
-means it should go. Where it answers with `on T` or `off T` on its standard output (T: CLOCK_MONOTONIC in nanoseconds), these times
-count instead of those of the telling. examples/square_wave.py does so on a GPU with torch. With --drive stop the load is any program
-that draws power while it runs: it is stopped and continued by signals. Without a load the processors are kept busy.";
-
-#[derive(Debug, Args)]
-#[command(after_help = LOADS)]
-pub struct CalibrateArgs {
-    /// GPUs to calibrate, as in recording
-    #[arg(long, value_name = "LIST", env = "POWERPROF_GPUS")]
-    pub gpus: Option<String>,
-
-    /// The raw recording [default: a name from the date]
-    #[arg(short, long, value_name = "RUN.h5")]
-    pub output: Option<PathBuf>,
-
-    /// Overwrite the recording if it exists
-    #[arg(long)]
-    pub force: bool,
-
-    /// How long each of the five square waves lasts [default: 8s]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub each: Option<Duration>,
-
-    /// How the load is told
-    #[arg(long, value_enum, default_value = "lines")]
-    pub drive: Drive,
-
-    /// Keep the result for later recordings: in this file, or in your own powerprof.toml
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
-    pub write: Option<Option<PathBuf>>,
-
-    #[arg(long, value_enum, default_value = "text")]
-    pub format: DoctorFormat,
-
-    /// The load, after `--` [default: keep the processors busy]
-    #[arg(last = true, value_name = "LOAD")]
-    pub load: Vec<OsString>,
-}
-
-/// How a load is switched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Drive {
-    /// `on` and `off` on its standard input
-    Lines,
-    /// SIGCONT and SIGSTOP
-    Stop,
 }
 
 /// `10ms`, `1s`, `500us`: a number and its unit.
