@@ -14,11 +14,13 @@
 
 mod assemble;
 mod attribute;
+mod calls;
 mod cell;
 mod checks;
 mod combine;
 mod counter;
 mod curve;
+mod idle;
 mod integrate;
 mod interval;
 #[cfg(test)]
@@ -37,6 +39,7 @@ mod uncertainty;
 mod work;
 
 pub use assemble::{analyze, analyze_nodes};
+pub use idle::net_of_idle;
 pub use nodes::{Node, NodesError, Together, name_devices, shift, together};
 pub use phases::spans;
 pub use study::{device_of_study, study};

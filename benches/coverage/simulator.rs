@@ -338,6 +338,7 @@ fn recording(case: &Case, run: (f64, f64), lines: &[(f64, MarkerVerb, &str)]) ->
             git_commit: None,
             simulated: None,
             labels: BTreeMap::new(),
+            baseline: None,
         },
         anchors: Vec::new(),
         devices: vec![device],

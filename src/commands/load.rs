@@ -68,7 +68,11 @@ pub fn load_run(paths: &[PathBuf]) -> anyhow::Result<Loaded> {
         .collect();
     let together = energy::together(&parts);
     let options = Options::default();
-    let analysis = energy::analyze_nodes(&parts, &together, &options, |n, device| nodes[n].streams(device))?;
+    let mut analysis = energy::analyze_nodes(&parts, &together, &options, |n, device| nodes[n].streams(device))?;
+    if let [only] = parts.as_slice() {
+        let net = energy::net_of_idle(only.recording, only.spans, &analysis, |device| nodes[0].streams(device));
+        analysis.idle = net?;
+    }
     let all = match together.spans {
         Cow::Owned(all) => Some(all),
         Cow::Borrowed(_) => None,
