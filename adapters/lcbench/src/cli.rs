@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use self::values::{BatchSize, BestBy, Bytes, Model, Precision, Rand, Recipe, Shaped, Vocabulary};
+pub use self::values::{BatchSize, BestBy, Bytes, Model, Precision, Rand, Recipe, Score, Shaped, Vocabulary};
 use crate::{data::Published, optim::Variant};
 
 /// Train, validate and run a long-context encoder-decoder model, for measuring.
@@ -88,6 +88,29 @@ pub struct Cli {
     /// Documents of the validation set that are used [default: all]
     #[arg(long, value_name = "N", help_heading = "Data")]
     pub max_eval: Option<usize>,
+
+    /// Which predictions are scored: teacher-forced, as the study ran, or generated, as SCROLLS ranks them. The two do not compare
+    #[arg(
+        long,
+        value_enum,
+        value_name = "MODE",
+        default_value = "teacher-forced",
+        help_heading = "Scores"
+    )]
+    pub score: Score,
+
+    /// Longest generated text in tokens, the start token included
+    /// [default: --target-len if given, else 1024, and 16 for the built-in task]
+    #[arg(long, value_name = "TOKENS", help_heading = "Scores")]
+    pub generate_len: Option<usize>,
+
+    /// Generated texts do not end before this many tokens, the start token included
+    #[arg(long, value_name = "TOKENS", default_value_t = 3, help_heading = "Scores")]
+    pub min_length: usize,
+
+    /// No run of this many tokens occurs twice in a generated text; 0 allows all
+    #[arg(long, value_name = "N", default_value_t = 2, help_heading = "Scores")]
+    pub no_repeat_ngram_size: usize,
 
     /// Where token ids are kept from run to run [default: ~/.cache/lcbench for --data, else nowhere]
     #[arg(long, value_name = "DIR", help_heading = "Data")]

@@ -133,6 +133,11 @@ fn kib_of(path: &str, field: &str) -> Option<u64> {
     Some(kib * 1024)
 }
 
+/// Most bytes of main memory that this process ever held (VmHWM, proc_pid_status(5)); `None` where the kernel does not say.
+pub fn peak_host_memory() -> Option<u64> {
+    kib_of("/proc/self/status", "VmHWM:")
+}
+
 /// Host memory that [`limit_memory`] counts, of this process (`VmData`, proc_pid_status(5)).
 pub fn data_memory() -> Option<u64> {
     kib_of("/proc/self/status", "VmData:")
@@ -147,6 +152,14 @@ pub fn go_first_when_memory_runs_out() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn peak_memory_covers_what_was_touched() {
+        let before = peak_host_memory().unwrap();
+        let size = before as usize + (64 << 20);
+        let block = vec![1_u8; size];
+        assert!(peak_host_memory().unwrap() as usize >= size, "{}", block[size / 2]);
+    }
 
     #[test]
     fn cpu_is_always_there_and_nonsense_is_refused() {

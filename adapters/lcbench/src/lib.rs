@@ -13,6 +13,8 @@ pub mod models;
 pub mod optim;
 pub mod shim;
 
+pub mod generate;
+
 pub mod cli;
 pub mod phases;
 pub mod plan;

@@ -13,6 +13,8 @@ use self::resolve::Resolver;
 use crate::{
     cli::{BatchSize, BestBy, Cli, Model, Precision, Rand, Recipe},
     data::{Published, builtin},
+    generate::Limits,
+    metrics::Scoring,
     models::{bigbird::config::BigBirdConfig, config::LedConfig, family::Config, input},
     optim::AdamWConfig,
     tokenizer::{Frame, Tokenizer},
@@ -39,6 +41,9 @@ pub struct Plan {
     /// Which of the study's sets the texts are, or are like.
     pub set: Option<Published>,
     pub target_len: usize,
+    pub scoring: Scoring,
+    /// Of generated texts.
+    pub limits: Limits,
     pub batch_size: BatchSize,
     pub accumulate: usize,
     pub infer_batch_size: usize,
@@ -66,11 +71,12 @@ impl Plan {
             None => None,
         };
         let mut by = Resolver::new("paper", recipe);
-        let target_default = if cli.data.is_some() || cli.shaped.is_some() {
-            128
+        let (target_default, longest) = if cli.data.is_some() || cli.shaped.is_some() {
+            (128, 1024) // 1024: SCROLLS' own baselines
         } else {
-            16
+            (16, 16)
         };
+        let generate_len = cli.generate_len.or(cli.target_len).unwrap_or(longest);
         let batch_size = match cli.batch_size {
             Some(BatchSize::Auto) => {
                 by.optional("batch_size", Some(0), |r| r.batch_size);
@@ -86,6 +92,12 @@ impl Plan {
         let eval_every = by.optional("eval_every", cli.eval_every, |r| r.eval_every);
         let plan = Self {
             set,
+            scoring: cli.score.into(),
+            limits: Limits {
+                max_length: generate_len as i64,
+                min_length: cli.min_length as i64,
+                no_repeat_ngram_size: cli.no_repeat_ngram_size as i64,
+            },
             batch_size,
             max_steps,
             max_epochs,
@@ -133,6 +145,17 @@ impl Plan {
         positive("threads", cli.threads.unwrap_or(1).max(0) as usize)?;
         at_least("seq-len", cli.seq_len, Frame::SMALLEST + 1)?;
         at_least("target-len", self.target_len, Frame::SMALLEST)?;
+        at_least("generate-len", self.limits.max_length as usize, Frame::SMALLEST)?;
+        if let (Scoring::Generate, BestBy::Loss | BestBy::LabelTokens) = (self.scoring, self.best_by) {
+            let by = format!("{:?}", self.best_by).to_lowercase();
+            let hint = "--best-by f1 or rouge-mean, or --score teacher-forced";
+            return Err(refuse(
+                "best-by",
+                by,
+                "generated texts have no loss and no labels",
+                hint,
+            ));
+        }
         let shortest = builtin::MIN_LENGTH + Frame::SMALLEST;
         if cli.data.is_none() && cli.shaped.is_none() && cli.seq_len < shortest {
             let hint = format!("at least {shortest}, or bring shorter documents with --data");
@@ -215,6 +238,7 @@ impl Plan {
         let (source, target) = config.positions();
         limit("seq-len", self.cli.seq_len, source)?;
         limit("target-len", self.target_len, target)?;
+        limit("generate-len", self.limits.max_length as usize, target)?;
         if let Config::BigBird(config) = config {
             let length = self.cli.seq_len;
             config.check_length(length as i64).map_err(|error| {

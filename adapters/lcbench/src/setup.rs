@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context;
 use serde_json::{Map, Value, json};
-use tch::{Device, Kind};
+use tch::{Device, Kind, Tensor};
 
 use crate::{
     checkpoint::{Wanted, Weights},
@@ -185,7 +185,8 @@ pub fn model(plan: &Plan, tokenizer: &Tokenizer, from: Option<&Path>, device: De
 pub fn trainee(plan: &Plan, tokenizer: &Tokenizer, from: Option<&Path>, device: Device) -> anyhow::Result<Trainee> {
     let trainee = model(plan, tokenizer, from, device)?;
     if let Some(dir) = from {
-        load(&trainee.params, dir, device).context("--weights")?;
+        let weights = Weights::open(dir).context("--weights")?;
+        load(&trainee.params, &weights, device).context("--weights")?;
     }
     if plan.cli.weights.is_none() {
         eprintln!(
@@ -197,10 +198,9 @@ pub fn trainee(plan: &Plan, tokenizer: &Tokenizer, from: Option<&Path>, device: 
     Ok(trainee)
 }
 
-/// Reads the weights in `dir` into the parameters.
-pub fn load(params: &Params, dir: &Path, device: Device) -> anyhow::Result<()> {
-    let weights = Weights::open(dir)?;
-    let wanted = |(name, t): &(&str, tch::Tensor)| Wanted {
+/// Reads a checkpoint that must hold exactly what the model wants.
+pub fn load(params: &Params, weights: &Weights, device: Device) -> anyhow::Result<()> {
+    let wanted = |(name, t): &(&str, Tensor)| Wanted {
         name: (*name).to_owned(),
         // Stored as one row.
         shape: if *name == LOGITS_BIAS {
@@ -218,6 +218,17 @@ pub fn load(params: &Params, dir: &Path, device: Device) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The weights under the names and in the shapes that transformers stores.
+pub fn stored(params: &Params) -> Vec<(String, Tensor)> {
+    let named = params.named().into_iter();
+    named
+        .map(|(name, t)| {
+            let t = if name == LOGITS_BIAS { t.unsqueeze(0) } else { t };
+            (name.to_owned(), t)
+        })
+        .collect()
 }
 
 /// config.json of the trained model: what `from`'s said, with what this model computes by, and what transformers asks for.

@@ -25,6 +25,7 @@ pub use self::{
     watch::{Best, Validation, Watch},
 };
 use crate::{
+    checkpoint::Weights,
     data::batch::{Batch, Batcher},
     evaluate::Evaluation,
     models::{
@@ -139,7 +140,7 @@ impl<'a> Run<'a> {
         let total = job.budget.total;
         let mut optimizer = AdamW::new(params, plan.adamw);
         let mut log = LossLog::new(job.device);
-        let (mut done, mut place, mut saved_at) = (Training::new(total), Place::default(), None);
+        let (mut done, mut place, mut saved_at) = (Training::new(total, plan.scoring), Place::default(), None);
         if let (Some(state), Some(saves)) = (resumed, job.saves) {
             let steps = state.training.steps;
             saves::read_moments(&saves.checkpoint(steps), &mut optimizer, job.trainee, steps)
@@ -286,7 +287,8 @@ impl<'a> Run<'a> {
         let params = &self.job.trainee.params;
         match self.job.saves {
             Some(saves) => {
-                setup::load(params, &saves.checkpoint(best.step), self.job.device).map_err(TrainError::Reload)?;
+                let weights = Weights::open(&saves.checkpoint(best.step)).map_err(SaveError::from)?;
+                setup::load(params, &weights, self.job.device).map_err(TrainError::Reload)?;
             }
             None => {
                 for ((_, mut place), kept) in params.named().into_iter().zip(&self.best) {

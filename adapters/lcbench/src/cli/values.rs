@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::{data::Published, models::bigbird::RandomBlocks, tokenizer::Family};
+use crate::{data::Published, metrics::Scoring, models::bigbird::RandomBlocks, tokenizer::Family};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Model {
@@ -56,6 +56,23 @@ impl From<Rand> for RandomBlocks {
         match rand {
             Rand::Fixed => Self::Fixed,
             Rand::TrainOnly => Self::TrainOnly,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Score {
+    /// The most likely token at each position of one pass that is fed the right answer: the study's figures
+    TeacherForced,
+    /// Text that the model writes by itself, token by token
+    Generate,
+}
+
+impl From<Score> for Scoring {
+    fn from(score: Score) -> Self {
+        match score {
+            Score::TeacherForced => Self::TeacherForced,
+            Score::Generate => Self::Generate,
         }
     }
 }
