@@ -11,7 +11,7 @@ use self::checks::{at_least, positive, refuse, within};
 pub use self::resolve::Applied;
 use self::resolve::Resolver;
 use crate::{
-    cli::{BatchSize, BestBy, Cli, Model, Precision, Rand, Recipe},
+    cli::{BatchSize, BestBy, Cli, Model, Precision, Rand, Recipe, Score, Vocabulary},
     data::{Published, builtin},
     generate::Limits,
     metrics::Scoring,
@@ -106,7 +106,7 @@ impl Plan {
             accumulate: by.take("accumulate", cli.accumulate, |r| r.accumulate, 1),
             infer_batch_size: by.take("infer_batch_size", cli.infer_batch_size, |r| r.infer_batch_size, 16),
             patience: by.optional("patience", cli.patience, |r| r.patience),
-            best_by: by.take("best_by", cli.best_by, |r| r.best_by, recipe::best_by(set)),
+            best_by: by.take("best_by", cli.best_by, |r| r.best_by, best_by(&cli, set)),
             save_every: cli.save_every.or(eval_every),
             lr: by.take("lr", cli.lr, |r| r.lr, rate),
             warmup_ratio: by.take("warmup_ratio", cli.warmup_ratio, |r| r.warmup_ratio, 0.1),
@@ -277,6 +277,17 @@ impl Plan {
 
     pub fn globals(&self) -> input::Globals {
         input::Globals::First
+    }
+}
+
+/// Whole words are scored by F1. Where every byte is a token they are not predicted whole: what a teacher-forced model says
+/// behind the end of an answer would join its last word.
+fn best_by(cli: &Cli, set: Option<Published>) -> BestBy {
+    let bytes = matches!(cli.tokenizer, Some(Vocabulary::Bytes)) || (cli.tokenizer.is_none() && cli.weights.is_none());
+    match set {
+        Some(set) => recipe::best_by(set),
+        None if bytes && cli.score == Score::TeacherForced => BestBy::LabelTokens,
+        None => BestBy::F1,
     }
 }
 

@@ -472,6 +472,27 @@ fn the_recipe_sets_what_the_summary_says() {
 }
 
 #[test]
+fn a_training_can_be_judged_by_what_it_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = quick(&dir.path().join("data")).and(["--batch-size", "8", "--max-steps", "4", "--eval-every", "2"]);
+    let run = run.and(["--score", "generate", "--max-eval", "3"]);
+    let train = &succeeds(&run)["train"];
+    assert_eq!(
+        (&train["scoring"], &train["validations"][1]["step"]),
+        (&"generate".into(), &4.into())
+    );
+    assert!(
+        train["validations"][0]["f1"].is_f64() && train["best"]["score"].is_f64(),
+        "{train}"
+    );
+    let text = fails(&run.and(["--best-by", "loss"]), 2);
+    assert!(
+        text.contains("--best-by loss") && text.contains("teacher-forced"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_vocabulary_can_be_made_and_used() {
     let dir = tempfile::tempdir().unwrap();
     let (data, made) = (dir.path().join("data"), dir.path().join("made"));
