@@ -111,6 +111,10 @@ pub struct ReportArgs {
     #[arg(long, value_enum, default_value = "text")]
     pub format: ReportFormat,
 
+    /// Add the figures of Ang, Dhingra and Wills 2022 by their own formulas, beside the exact ones
+    #[arg(long)]
+    pub as_paper: bool,
+
     /// Write to a file instead of standard output
     #[arg(short, long, value_name = "PATH")]
     pub output: Option<PathBuf>,
@@ -154,6 +158,8 @@ pub struct CompareArgs {
 pub enum ExportFormat {
     /// One row per reading
     Csv,
+    /// The same rows, typed and compressed
+    Parquet,
     /// A trace for ui.perfetto.dev
     Perfetto,
 }

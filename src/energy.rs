@@ -30,12 +30,14 @@ mod phases;
 mod sensor_model;
 mod shares;
 mod state;
+mod study;
 mod timeline;
 mod uncertainty;
 mod work;
 
 pub use assemble::analyze;
 pub use phases::spans;
+pub use study::{device_of_study, study};
 pub use uncertainty::grade;
 
 /// Which estimator is used for a phase.

@@ -17,5 +17,7 @@ mod markers;
 mod reports;
 #[path = "cli/signals.rs"]
 mod signals;
+#[path = "cli/study.rs"]
+mod study;
 #[path = "cli/transparency.rs"]
 mod transparency;

@@ -38,7 +38,7 @@ pub fn run(args: RecordArgs) -> Outcome {
     let channel = Channel::open().map_err(before_the_child)?;
     // Forked before any thread exists; it waits, and goes away by itself if we fail below.
     let variable = (channel::VARIABLE.into(), channel.path().into());
-    let armed = launch::arm(&plan.command, &[variable], &signals.original_mask).map_err(not_launched)?;
+    let armed = launch::arm(&plan.command, &[variable], &signals.inherited).map_err(not_launched)?;
     let warden = warden::post(armed.pid(), channel.path(), channel.directory()).map_err(before_the_child)?;
 
     let discovery = discover::discover(&plan.request);
@@ -71,7 +71,7 @@ pub fn run(args: RecordArgs) -> Outcome {
         released: Some(started),
         ..Chunk::default()
     });
-    let ended = armed.release().and_then(|child| Ok(signals.wait_for(child, say)?));
+    let ended = armed.release().map(|child| signals.wait_for(child, say));
     let end = clock::now();
     if measured && ended.is_ok() {
         std::thread::sleep(LEAD);
@@ -80,7 +80,14 @@ pub fn run(args: RecordArgs) -> Outcome {
     sampler.stop();
     warden.dismiss();
     match ended {
-        Ok(exit) => finish(&plan, writer, RunEnd { ended: end, exit }, strict_failure),
+        Ok(Ok(exit)) => finish(&plan, writer, RunEnd { ended: end, exit }, strict_failure),
+        // What was recorded stays, as a recording that was cut off.
+        Ok(Err(errno)) => {
+            let path = plan.output.display();
+            Err(before_the_child(anyhow::anyhow!(
+                "the end of the command was not seen: {errno}\nhint: {path} holds what was recorded until then"
+            )))
+        }
         Err(error) => {
             // Nothing ran, so there is nothing to keep.
             drop(writer);

@@ -84,6 +84,7 @@ pub fn analyze<E>(
         metrics: spans.metrics.clone(),
         checks,
         warnings,
+        study: None,
     })
 }
 

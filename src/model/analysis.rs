@@ -5,6 +5,7 @@
 
 use super::device::{Device, SensorTiming};
 use super::span::Metric;
+use super::study::Study;
 use super::time::Timestamp;
 use super::units::{Joules, Seconds, Watts};
 
@@ -193,4 +194,6 @@ pub struct Analysis {
     pub metrics: Vec<Metric>,
     pub checks: Vec<Check>,
     pub warnings: Vec<String>,
+    /// The run in the study's figures, where they were asked for.
+    pub study: Option<Study>,
 }

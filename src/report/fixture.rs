@@ -224,6 +224,7 @@ pub fn training() -> Analysis {
         })
         .to_vec(),
         warnings: vec!["cpu0: /sys/class/powercap/intel-rapl:0/energy_uj: permission denied; its power is estimated".to_owned()],
+        study: None,
     }
 }
 
@@ -267,5 +268,6 @@ pub fn empty() -> Analysis {
         metrics: Vec::new(),
         checks: Vec::new(),
         warnings: Vec::new(),
+        study: None,
     }
 }

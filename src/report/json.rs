@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{ReportError, notes};
 use crate::model::analysis::{Analysis, DeviceAnalysis, DeviceEnergy, EnergyEstimate, PhaseAnalysis};
+use crate::model::study::Study;
 use crate::model::units::{Joules, Seconds, Watts};
 
 /// The name of the schema.
@@ -22,6 +23,8 @@ struct Report<'a> {
     metrics: Vec<Metric<'a>>,
     checks: Vec<Check<'a>>,
     warnings: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    as_paper: Option<AsPaper<'a>>,
 }
 
 #[derive(Serialize)]
@@ -115,6 +118,25 @@ struct Check<'a> {
     detail: &'a str,
 }
 
+#[derive(Serialize)]
+struct AsPaper<'a> {
+    study: &'static str,
+    device: Option<&'a str>,
+    rows: usize,
+    row_s: f64,
+    figures: Vec<PaperFigure<'a>>,
+}
+
+#[derive(Serialize)]
+struct PaperFigure<'a> {
+    name: &'a str,
+    unit: &'a str,
+    paper: Option<f64>,
+    exact: Option<f64>,
+    difference_pct: Option<f64>,
+    method: &'a str,
+}
+
 /// The analysis as indented JSON, a line feed at the end.
 pub fn render(analysis: &Analysis) -> Result<String, ReportError> {
     let run = &analysis.run;
@@ -161,8 +183,30 @@ pub fn render(analysis: &Analysis) -> Result<String, ReportError> {
             })
             .collect(),
         warnings: &analysis.warnings,
+        as_paper: analysis.study.as_ref().map(as_paper),
     };
     Ok(serde_json::to_string_pretty(&report)? + "\n")
+}
+
+fn as_paper(study: &Study) -> AsPaper<'_> {
+    AsPaper {
+        study: super::format::STUDY,
+        device: study.device.as_deref(),
+        rows: study.rows,
+        row_s: Study::ROW_S,
+        figures: study
+            .figures
+            .iter()
+            .map(|f| PaperFigure {
+                name: f.name,
+                unit: f.unit,
+                paper: f.study,
+                exact: f.exact,
+                difference_pct: f.difference().map(|d| d * 100.0),
+                method: &f.method,
+            })
+            .collect(),
+    }
 }
 
 fn energy(e: &EnergyEstimate) -> Energy {

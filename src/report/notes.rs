@@ -96,6 +96,7 @@ pub fn legend(analysis: &Analysis) -> Vec<String> {
         ));
     }
     notes.extend(timing(analysis));
+    notes.extend(study(analysis));
     notes
 }
 
@@ -134,6 +135,25 @@ fn scale(analysis: &Analysis) -> String {
          compared",
         parts.collect::<Vec<_>>().join(", ")
     )
+}
+
+/// How the study's figures came about, each beside the exact one.
+fn study(analysis: &Analysis) -> Vec<String> {
+    let Some(study) = &analysis.study else {
+        return Vec::new();
+    };
+    let device = study.device.as_deref().unwrap_or("no GPU");
+    let rows = format!(
+        "{}: {} rows of {} s from {device}, as wandb 0.12.9 took them",
+        format::STUDY,
+        study.rows,
+        crate::model::study::Study::ROW_S
+    );
+    let figures = study
+        .figures
+        .iter()
+        .map(|f| format!("{}: {}", f.name.replace('_', " "), f.method));
+    std::iter::once(rows).chain(figures).collect()
 }
 
 /// What one reading of each sensor stands for.
