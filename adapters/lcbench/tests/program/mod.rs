@@ -1,5 +1,7 @@
 //! Runs of `lcbench-train` with a summary to look into.
 
+#![allow(dead_code)] // each test program uses a part of it
+
 use std::{
     ffi::{OsStr, OsString},
     fs,
