@@ -133,11 +133,6 @@ fn kib_of(path: &str, field: &str) -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// Most bytes of main memory that this process ever held (VmHWM, proc_pid_status(5)); `None` where the kernel does not say.
-pub fn peak_host_memory() -> Option<u64> {
-    kib_of("/proc/self/status", "VmHWM:")
-}
-
 /// Host memory that [`limit_memory`] counts, of this process (`VmData`, proc_pid_status(5)).
 pub fn data_memory() -> Option<u64> {
     kib_of("/proc/self/status", "VmData:")
@@ -147,6 +142,11 @@ pub fn data_memory() -> Option<u64> {
 pub fn go_first_when_memory_runs_out() {
     // Not being able to is no fault: the kernel then chooses by size, which is this process too.
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
+}
+
+/// Most bytes of main memory that this process ever held (VmHWM, proc_pid_status(5)); `None` where the kernel does not say.
+pub fn peak_host_memory() -> Option<u64> {
+    kib_of("/proc/self/status", "VmHWM:")
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod defaults;
 mod recipe;
 mod resolve;
 
+use clap::ValueEnum;
 use serde_json::Value;
 
 pub use self::resolve::Applied;
@@ -49,9 +50,6 @@ pub struct Plan {
     /// Which of the study's sets the texts are, or are like.
     pub set: Option<Published>,
     pub target_len: usize,
-    pub scoring: Scoring,
-    /// Of generated texts.
-    pub limits: Limits,
     pub batch_size: BatchSize,
     pub accumulate: usize,
     pub infer_batch_size: usize,
@@ -62,6 +60,9 @@ pub struct Plan {
     pub patience: Option<u32>,
     pub best_by: BestBy,
     pub save_every: Option<u64>,
+    pub scoring: Scoring,
+    /// Of generated texts.
+    pub limits: Limits,
     pub lr: f64,
     pub warmup_ratio: f64,
     pub adamw: AdamWConfig,
@@ -79,12 +80,11 @@ impl Plan {
             None => None,
         };
         let mut by = Resolver::new("paper", recipe);
-        let (target_default, longest) = if cli.data.is_some() || cli.shaped.is_some() {
-            (128, 1024) // 1024: SCROLLS' own baselines
+        let target_default = if cli.data.is_some() || cli.shaped.is_some() {
+            128
         } else {
-            (16, 16)
+            16
         };
-        let generate_len = cli.generate_len.or(cli.target_len).unwrap_or(longest);
         let batch_size = match cli.batch_size {
             Some(BatchSize::Auto) => {
                 by.optional("batch_size", Some(0), |r| r.batch_size);
@@ -98,14 +98,20 @@ impl Plan {
         let max_epochs = by.optional("max_epochs", cli.max_epochs, |r| r.max_epochs);
         let max_steps = cli.max_steps.or(max_epochs.is_none().then_some(DEFAULT_STEPS));
         let eval_every = by.optional("eval_every", cli.eval_every, |r| r.eval_every);
+        let longest = if cli.data.is_some() || cli.shaped.is_some() {
+            1024 // as SCROLLS' own baselines
+        } else {
+            16
+        };
+        let limits = Limits {
+            max_length: cli.generate_len.or(cli.target_len).unwrap_or(longest) as i64,
+            min_length: cli.min_length as i64,
+            no_repeat_ngram_size: cli.no_repeat_ngram_size as i64,
+        };
         let plan = Self {
             set,
             scoring: cli.score.into(),
-            limits: Limits {
-                max_length: generate_len as i64,
-                min_length: cli.min_length as i64,
-                no_repeat_ngram_size: cli.no_repeat_ngram_size as i64,
-            },
+            limits,
             batch_size,
             max_steps,
             max_epochs,
@@ -154,16 +160,6 @@ impl Plan {
         at_least("seq-len", cli.seq_len, Frame::SMALLEST + 1)?;
         at_least("target-len", self.target_len, Frame::SMALLEST)?;
         at_least("generate-len", self.limits.max_length as usize, Frame::SMALLEST)?;
-        if let (Scoring::Generate, BestBy::Loss | BestBy::LabelTokens) = (self.scoring, self.best_by) {
-            let by = format!("{:?}", self.best_by).to_lowercase();
-            let hint = "--best-by f1 or rouge-mean, or --score teacher-forced";
-            return Err(refuse(
-                "best-by",
-                by,
-                "generated texts have no loss and no labels",
-                hint,
-            ));
-        }
         let shortest = builtin::MIN_LENGTH + Frame::SMALLEST;
         if cli.data.is_none() && cli.shaped.is_none() && cli.seq_len < shortest {
             let hint = format!("at least {shortest}, or bring shorter documents with --data");
@@ -184,6 +180,18 @@ impl Plan {
                 n,
                 "nothing is validated while training",
                 "give --eval-every too",
+            ));
+        }
+        if self.scoring == Scoring::Generate
+            && self.eval_every.is_some()
+            && matches!(self.best_by, BestBy::Loss | BestBy::LabelTokens)
+        {
+            let word = self.best_by.to_possible_value();
+            return Err(refuse(
+                "best-by",
+                word.map_or_else(String::new, |word| word.get_name().to_owned()),
+                "generated text has neither a loss nor labels",
+                "rouge-mean or f1, or --score teacher-forced",
             ));
         }
         if let (Some(n), None, None) = (cli.save_every, &cli.save, &cli.resume) {

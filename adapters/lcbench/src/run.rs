@@ -42,7 +42,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     let trains = plan.max_steps != Some(0);
     let learnt = if trains { data.train.len() } else { 0 };
     let (learn, cached) = setup::encode(&plan, &data, Split::Train, learnt, &tokenizer)?;
-    let (examined, _) = setup::encode(&plan, &data, Split::Validation, held_out, &tokenizer)?;
+    let (held_out_ids, _) = setup::encode(&plan, &data, Split::Validation, held_out, &tokenizer)?;
     tokenize.end();
 
     let held = device::data_memory()
@@ -77,7 +77,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         )
     };
     let examine = |name, size| {
-        let batches = batches(&examined, size, Order::File).only(asked.rows.clone());
+        let batches = batches(&held_out_ids, size, Order::File).only(asked.rows.clone());
         evaluate(name, &plan, &trainee, &tokenizer, &batches, &asked, &phases, device)
     };
     let mut summary = Summary::new(&plan, &data, &trainee, device);
@@ -195,11 +195,11 @@ fn settings(
         "accumulate": plan.accumulate,
         "steps": budget.total,
         "eval_every": plan.eval_every,
-        "score": plan.scoring.name(),
-        "generate": [plan.limits.max_length, plan.limits.min_length, plan.limits.no_repeat_ngram_size],
         "patience": plan.patience,
         "best_by": plan.best_by,
         "max_eval": plan.cli.max_eval,
+        "score": plan.cli.score,
+        "generate": [plan.limits.max_length, plan.limits.min_length, plan.limits.no_repeat_ngram_size],
         "log_every": plan.cli.log_every,
         "lr": plan.lr,
         "warmup_ratio": plan.warmup_ratio,

@@ -185,8 +185,7 @@ pub fn model(plan: &Plan, tokenizer: &Tokenizer, from: Option<&Path>, device: De
 pub fn trainee(plan: &Plan, tokenizer: &Tokenizer, from: Option<&Path>, device: Device) -> anyhow::Result<Trainee> {
     let trainee = model(plan, tokenizer, from, device)?;
     if let Some(dir) = from {
-        let weights = Weights::open(dir).context("--weights")?;
-        load(&trainee.params, &weights, device).context("--weights")?;
+        load(&trainee.params, dir, device).context("--weights")?;
     }
     if plan.cli.weights.is_none() {
         eprintln!(
@@ -198,8 +197,9 @@ pub fn trainee(plan: &Plan, tokenizer: &Tokenizer, from: Option<&Path>, device: 
     Ok(trainee)
 }
 
-/// Reads a checkpoint that must hold exactly what the model wants.
-pub fn load(params: &Params, weights: &Weights, device: Device) -> anyhow::Result<()> {
+/// Reads the weights in `dir` into the parameters.
+pub fn load(params: &Params, dir: &Path, device: Device) -> anyhow::Result<()> {
+    let weights = Weights::open(dir)?;
     let wanted = |(name, t): &(&str, Tensor)| Wanted {
         name: (*name).to_owned(),
         // Stored as one row.
@@ -218,17 +218,6 @@ pub fn load(params: &Params, weights: &Weights, device: Device) -> anyhow::Resul
         }
     }
     Ok(())
-}
-
-/// The weights under the names and in the shapes that transformers stores.
-pub fn stored(params: &Params) -> Vec<(String, Tensor)> {
-    let named = params.named().into_iter();
-    named
-        .map(|(name, t)| {
-            let t = if name == LOGITS_BIAS { t.unsqueeze(0) } else { t };
-            (name.to_owned(), t)
-        })
-        .collect()
 }
 
 /// config.json of the trained model: what `from`'s said, with what this model computes by, and what transformers asks for.
@@ -264,4 +253,15 @@ pub fn vocabulary_files(plan: &Plan) -> Vec<PathBuf> {
     let dir = vocabulary(plan);
     let files = dir.into_iter().flat_map(|dir| NAMES.map(|name| dir.join(name)));
     files.filter(|path| path.is_file()).collect()
+}
+
+/// The weights under the names and in the shapes that transformers stores.
+pub fn stored(params: &Params) -> Vec<(String, Tensor)> {
+    let named = params.named().into_iter();
+    named
+        .map(|(name, t)| {
+            let t = if name == LOGITS_BIAS { t.unsqueeze(0) } else { t };
+            (name.to_owned(), t)
+        })
+        .collect()
 }

@@ -25,7 +25,6 @@ pub use self::{
     watch::{Best, Validation, Watch},
 };
 use crate::{
-    checkpoint::Weights,
     data::batch::{Batch, Batcher},
     evaluate::Evaluation,
     models::{
@@ -287,8 +286,7 @@ impl<'a> Run<'a> {
         let params = &self.job.trainee.params;
         match self.job.saves {
             Some(saves) => {
-                let weights = Weights::open(&saves.checkpoint(best.step)).map_err(SaveError::from)?;
-                setup::load(params, &weights, self.job.device).map_err(TrainError::Reload)?;
+                setup::load(params, &saves.checkpoint(best.step), self.job.device).map_err(TrainError::Reload)?;
             }
             None => {
                 for ((_, mut place), kept) in params.named().into_iter().zip(&self.best) {

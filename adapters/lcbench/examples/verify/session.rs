@@ -4,7 +4,7 @@ use std::{fs, path::Path, time::Instant};
 
 use anyhow::Context;
 use lcbench::{
-    checkpoint::{Weights, save},
+    checkpoint::save,
     device,
     generate::{Limits, greedy},
     metrics::{Scoring, f1, rouge},
@@ -113,7 +113,7 @@ impl Loaded {
         let mut builder = Builder::new();
         let model = config.build(&mut builder, random);
         let params = builder.finish(Device::Cpu);
-        setup::load(&params, &Weights::open(weights)?, Device::Cpu)?;
+        setup::load(&params, weights, Device::Cpu)?;
         let leaves = params.leaves().map(|leaf| leaf.tensor.shallow_clone()).collect();
         Ok(Self {
             trainee: Trainee { model, params, config },

@@ -24,7 +24,7 @@ use super::state::{SCHEMA, State};
 use crate::{
     checkpoint::{CheckpointError, Wanted, Weights, save, save_as},
     optim::AdamW,
-    setup::{Trainee, stored},
+    setup::{self, Trainee},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +89,7 @@ impl Saves {
             |source| SaveError::Write { path, source }
         };
         absent(&part).and_then(|()| fs::create_dir(&part)).map_err(at(&part))?;
-        save(&part, &borrow(&stored(&trainee.params)))?;
+        save(&part, &borrow(&setup::stored(&trainee.params)))?;
         save_as(&part.join(MOMENTS), &borrow(&optimizer.moments(&trainee.params)))?;
         self.describe(&part, state).map_err(at(&part))?;
         flush(&part).map_err(at(&part))?;
