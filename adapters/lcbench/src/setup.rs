@@ -37,7 +37,12 @@ pub struct Trainee {
 
 /// Chooses the device and sets libtorch up for it.
 pub fn prepare_device(plan: &Plan) -> anyhow::Result<Device> {
-    let cuda = device::load_cuda();
+    // Its libraries take memory and time to load, which a CPU has other uses for.
+    let cuda = if plan.cli.device == "cpu" {
+        Err("not asked for".to_owned())
+    } else {
+        device::load_cuda()
+    };
     let device = device::choose(&plan.cli.device, &cuda)?;
     if let Some(threads) = plan.cli.threads {
         tch::set_num_threads(threads);
