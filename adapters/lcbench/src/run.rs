@@ -64,7 +64,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     } else {
         for (name, size) in [("validate", plan.cli.batch_size), ("infer", plan.cli.infer_batch_size)] {
             let batches = batches(&held_out, size, Order::File).only(asked.rows.clone());
-            let done = evaluate(name, &plan, &trainee, &tokenizer, &batches, &asked, &phases, device)?;
+            let done = evaluate(name, &plan, &trainee, &tokenizer, &batches, &asked, &phases)?;
             summary.add(name, &done);
         }
     }

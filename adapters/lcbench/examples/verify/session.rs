@@ -139,7 +139,10 @@ impl Loaded {
         let mut out = no_grad(|| {
             let memory = model.encode(&source, mode);
             let logits = model.logits(&model.decode(&target.decoder_ids, &memory, &source, mode));
-            vec![("encoder".to_owned(), memory.contiguous()), ("logits".to_owned(), logits)]
+            vec![
+                ("encoder".to_owned(), memory.contiguous()),
+                ("logits".to_owned(), logits),
+            ]
         });
         let loss = model.loss(&source, &target, mode);
         out.push(("loss".into(), loss.detach().view([1])));
