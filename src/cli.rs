@@ -131,7 +131,7 @@ pub enum ReportFormat {
 
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// The recording
+    /// The recording; several are the nodes of one run, and are put together
     #[arg(required = true, value_name = "RUN.h5")]
     pub recordings: Vec<PathBuf>,
 
@@ -153,7 +153,7 @@ pub struct ReportArgs {
 
 #[derive(Debug, Args)]
 pub struct PlotArgs {
-    /// The recording
+    /// The recording; several are the nodes of one run, and are put together
     #[arg(required = true, value_name = "RUN.h5")]
     pub recordings: Vec<PathBuf>,
 

@@ -25,6 +25,7 @@ mod integrate;
 mod interval;
 #[cfg(test)]
 mod laws;
+mod nodes;
 #[cfg(test)]
 mod oxford;
 mod part;
@@ -37,8 +38,9 @@ mod timeline;
 mod uncertainty;
 mod work;
 
-pub use assemble::analyze;
+pub use assemble::{analyze, analyze_nodes};
 pub use idle::net_of_idle;
+pub use nodes::{Node, NodesError, Together, name_devices, shift, together};
 pub use phases::spans;
 pub use study::{device_of_study, study};
 pub use uncertainty::grade;

@@ -97,8 +97,8 @@ def clean_up(text):
     return text
 
 
-def led(texts):
-    folder = OUT / "led"
+def train_led(folder):
+    """vocab.json and merges.txt, as LED's repositories hold them."""
     folder.mkdir()
     trained = Tokenizer(models.BPE())
     trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -114,26 +114,36 @@ def led(texts):
     lines = ["#version: 0.2", *(" ".join(pair) if isinstance(pair, list) else pair for pair in merges)]
     (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
+
+def led_tokenizer(folder):
+    """transformers' own."""
     from transformers import LEDTokenizer
 
     # As the published repository says, and as 4.11 has by itself: the mask takes the space before it along.
     mask = AddedToken("<mask>", lstrip=True, normalized=False, special=True)
-    tokenizer = LEDTokenizer.from_pretrained(folder, mask_token=mask)
+    return LEDTokenizer.from_pretrained(folder, mask_token=mask)
+
+
+def led_row(tokenizer, text):
+    """Ids with special tokens, and what they decode to."""
+    ids = tokenizer(text)["input_ids"]
+    assert ids[0] == 0 and ids[-1] == 2, ids
+    return ids, clean_up(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+def led(texts):
+    folder = OUT / "led"
+    train_led(folder)
+    tokenizer = led_tokenizer(folder)
     tokenizer.save_pretrained(OUT / "saved")
     (OUT / "led-json").mkdir()
     shutil.copy(OUT / "saved" / "tokenizer.json", OUT / "led-json" / "tokenizer.json")
     shutil.rmtree(OUT / "saved")
-    rows = []
-    for text in texts:
-        ids = tokenizer(text)["input_ids"]
-        assert ids[0] == 0 and ids[-1] == 2, ids
-        decoded = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        rows.append(digest(ids, clean_up(decoded)))
-    return rows
+    return [digest(*led_row(tokenizer, text)) for text in texts]
 
 
-def bigbird(texts, special):
-    folder = OUT / "bigbird"
+def train_bigbird(folder):
+    """spiece.model with the special pieces where BigBird-Pegasus's has them."""
     folder.mkdir()
     lines = [line.replace("\n", " ").replace("\r", " ") for line in corpus()]
     # Through memory: the model would record the names of files.
@@ -145,14 +155,14 @@ def bigbird(texts, special):
     )
     (folder / "spiece.model").write_bytes(model.getvalue())
     (folder / "tokenizer_config.json").write_text('{"offset": 0, "mask_token_sent": null}\n')
-    pieces = sentencepiece.SentencePieceProcessor(model_file=str(folder / "spiece.model"))
-    assert (pieces.pad_id(), pieces.eos_id(), pieces.bos_id(), pieces.unk_id()) == (0, 1, 2, 105)
 
+
+def bigbird_tokenizer(folder):
+    """transformers 4.11: PegasusConverter with offset 0."""
     from sentencepiece import sentencepiece_model_pb2
 
     proto = sentencepiece_model_pb2.ModelProto()
     proto.ParseFromString((folder / "spiece.model").read_bytes())
-    # transformers 4.11: PegasusConverter with offset 0.
     tokenizer = Tokenizer(models.Unigram([(p.piece, p.score) for p in proto.pieces], unk_id=105))
     tokenizer.normalizer = normalizers.Sequence([
         normalizers.Precompiled(proto.normalizer_spec.precompiled_charsmap), normalizers.Replace(Regex(" {2,}"), " "),
@@ -161,13 +171,28 @@ def bigbird(texts, special):
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(**metaspace)])
     tokenizer.decoder = decoders.Metaspace(**metaspace)
     tokenizer.add_special_tokens([AddedToken(t, normalized=False, special=True) for t in ("<pad>", "</s>", "<unk>")])
+    return tokenizer
+
+
+def bigbird_row(tokenizer, text):
+    """Ids with the end token, and what they decode to."""
+    ids = tokenizer.encode(text, add_special_tokens=False).ids
+    kept = [i for i in ids if i not in (0, 1, 2, 105)]
+    return ids + [1], clean_up(tokenizer.decode(kept))
+
+
+def bigbird(texts, special):
+    folder = OUT / "bigbird"
+    train_bigbird(folder)
+    pieces = sentencepiece.SentencePieceProcessor(model_file=str(folder / "spiece.model"))
+    assert (pieces.pad_id(), pieces.eos_id(), pieces.bos_id(), pieces.unk_id()) == (0, 1, 2, 105)
+    tokenizer = bigbird_tokenizer(folder)
     rows, differ = [], []
     for text in texts + special:
-        ids = tokenizer.encode(text, add_special_tokens=False).ids
-        if text not in special and ids != pieces.encode(text):
+        ids, decoded = bigbird_row(tokenizer, text)
+        if text not in special and ids[:-1] != pieces.encode(text):
             differ.append(text)
-        kept = [i for i in ids if i not in (0, 1, 2, 105)]
-        rows.append(digest(ids + [1], clean_up(tokenizer.decode(kept))))
+        rows.append(digest(ids, decoded))
     print(f"{len(differ)} of {len(texts)} texts differ from sentencepiece")
     # The character map of nmt_nfkc alone has 237 kB; a fixed date keeps the archive the same from run to run.
     with zipfile.ZipFile(OUT / "bigbird.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use self::values::{BatchSize, BestBy, Bytes, Model, Precision, Rand, Recipe, Shaped, Vocabulary};
+pub use self::values::{BatchSize, BestBy, Bytes, Model, Precision, Rand, Recipe, Score, Shaped, Vocabulary};
 use crate::{data::Published, optim::Variant};
 
 /// Train, validate and run a long-context encoder-decoder model, for measuring.
@@ -129,9 +129,32 @@ pub struct Cli {
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub patience: Option<u32>,
 
-    /// What makes weights the best ones [default: rouge-mean for the study's summaries, else f1]
+    /// What makes weights the best ones [default: rouge-mean for the study's summaries, label-tokens where bytes are tokens, else
+    /// f1]
     #[arg(long, value_enum, value_name = "SCORE", help_heading = "Training")]
     pub best_by: Option<BestBy>,
+
+    /// Which predictions are scored: teacher-forced, as the study ran, or generated, as SCROLLS ranks them. The two do not compare
+    #[arg(
+        long,
+        value_enum,
+        value_name = "MODE",
+        default_value = "teacher-forced",
+        help_heading = "Scoring"
+    )]
+    pub score: Score,
+
+    /// Longest generated text in tokens, the start token included [default: --target-len if given, else 1024, and 16 for the built-in task]
+    #[arg(long, value_name = "TOKENS", help_heading = "Scoring")]
+    pub generate_len: Option<usize>,
+
+    /// Generated texts do not end before this many tokens, the start token included
+    #[arg(long, value_name = "TOKENS", default_value_t = 3, help_heading = "Scoring")]
+    pub min_length: usize,
+
+    /// No run of this many tokens occurs twice in a generated text; 0 allows all
+    #[arg(long, value_name = "N", default_value_t = 2, help_heading = "Scoring")]
+    pub no_repeat_ngram_size: usize,
 
     /// Peak learning rate [default: 2e-5 with --weights, 2e-3 without]
     #[arg(long, value_name = "RATE", help_heading = "Training")]

@@ -144,9 +144,22 @@ pub fn go_first_when_memory_runs_out() {
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
 }
 
+/// Most bytes of main memory that this process ever held (VmHWM, proc_pid_status(5)); `None` where the kernel does not say.
+pub fn peak_host_memory() -> Option<u64> {
+    kib_of("/proc/self/status", "VmHWM:")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn peak_memory_covers_what_was_touched() {
+        let before = peak_host_memory().unwrap();
+        let size = before as usize + (64 << 20);
+        let block = vec![1_u8; size];
+        assert!(peak_host_memory().unwrap() as usize >= size, "{}", block[size / 2]);
+    }
 
     #[test]
     fn cpu_is_always_there_and_nonsense_is_refused() {

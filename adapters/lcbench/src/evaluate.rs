@@ -1,15 +1,23 @@
-//! Running the model on documents it was not trained on: loss, and the study's scores.
+//! Running the model on documents it was not trained on: loss, and scores.
 //!
-//! Predictions are teacher-forced, as in the study: argmax of one forward pass that is fed the gold labels, at every position.
-//! The study's scores read the whole prediction, also what the model says after the label's end, where nothing taught it
-//! anything; the label figures beside them look at the labelled positions only.
+//! *Teacher-forced*, as in the study: argmax of one forward pass that is fed the gold labels, at every position. The study's
+//! scores read the whole prediction, also what the model says after the label's end, where nothing taught it anything; the label
+//! figures beside them look at the labelled positions only. References are the labels, cut as they were for training.
+//!
+//! *Generate*, as SCROLLS ranks: each question once, text the model writes by itself, against the best of the uncut references.
+//! There is no loss then: nothing is fed to the model that it could be right about.
 
 use std::time::Instant;
 
 use tch::{Device, Reduction, Tensor, no_grad};
 
 use crate::{
-    data::batch::Batcher,
+    data::{
+        Example,
+        batch::{Batch, Batcher},
+        questions,
+    },
+    generate,
     metrics::{self, Scoring, Summary},
     models::{
         input::{IGNORED, Source, Target},
@@ -22,6 +30,33 @@ use crate::{
     tokenizer::{Tokenizer, TokenizerError},
     train::work,
 };
+
+/// The rows of a split that are evaluated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// In the order of the file.
+    pub rows: Vec<usize>,
+    /// What generated texts are compared with, for each of `rows`; empty where the labels are.
+    references: Vec<Vec<String>>,
+}
+
+impl Asked {
+    /// The first `most` rows, or under [`Scoring::Generate`] the first `most` questions with all that was answered to each.
+    pub fn new(scoring: Scoring, examples: &[Example], most: Option<usize>) -> Self {
+        let most = most.unwrap_or(usize::MAX);
+        match scoring {
+            Scoring::TeacherForced => Self {
+                rows: (0..examples.len().min(most)).collect(),
+                references: Vec::new(),
+            },
+            Scoring::Generate => {
+                let all = questions(examples).into_iter().take(most);
+                let (rows, references) = all.map(|question| (question.row, question.references)).unzip();
+                Self { rows, references }
+            }
+        }
+    }
+}
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
@@ -42,13 +77,15 @@ pub struct LabelScores {
     pub documents: f64,
 }
 
-/// Goes once through `batches` as phase `name`.
+/// Goes once through `batches`, which are `asked`'s rows in their order, as phase `name`.
+#[allow(clippy::too_many_arguments)] // one call site, every argument a thing of its own
 pub fn evaluate(
     name: &'static str,
     plan: &Plan,
     trainee: &Trainee,
     tokenizer: &Tokenizer,
     batches: &Batcher<'_>,
+    asked: &Asked,
     phases: &Phases,
     device: Device,
 ) -> Result<Evaluation, TokenizerError> {
@@ -56,27 +93,24 @@ pub fn evaluate(
     let started = Instant::now();
     let phase = phases.begin(name);
     let mut all = Work::default();
-    let (mut loss_sum, mut labels, mut right, mut whole) = (0.0, 0_usize, 0_usize, 0_usize);
+    let mut labels = LabelCounts::default();
     let (mut predictions, mut references) = (Vec::new(), Vec::new());
     for batch in batches.epoch(0) {
-        let (start, pad) = (trainee.config.decoder_start(), trainee.config.pad());
         let step = phases.begin("step");
         let source = Source::new(&batch.source, &batch.lengths, plan.globals(), device);
-        let target = Target::new(&batch.labels, batch.len(), start, pad, device);
-        let (loss, predicted) = no_grad(|| forward(trainee, &source, &target, &batch.labels, device));
-        loss_sum += loss;
-        labels += target.count;
-        let predicted = Vec::<i64>::try_from(predicted.view([-1])).unwrap_or_default();
-        for (row, gold) in predicted
-            .chunks(batch.target_len)
-            .zip(batch.labels.chunks(batch.target_len))
-        {
-            let hits = row.iter().zip(gold).filter(|(id, label)| id == label).count();
-            right += hits;
-            whole += usize::from(hits == gold.iter().filter(|label| **label != IGNORED).count());
-            let gold: Vec<i64> = gold.iter().copied().filter(|id| *id != IGNORED).collect();
-            predictions.push(tokenizer.decode(row)?);
-            references.push([tokenizer.decode(&gold)?]);
+        match plan.scoring {
+            Scoring::TeacherForced => {
+                for (predicted, gold) in labels.forced(trainee, &source, &batch, device) {
+                    predictions.push(tokenizer.decode(&predicted)?);
+                    references.push(vec![tokenizer.decode(&gold)?]);
+                }
+            }
+            Scoring::Generate => {
+                for ids in generate::greedy(&trainee.model, &trainee.config, &source, plan.limits) {
+                    references.push(asked.references[predictions.len()].clone());
+                    predictions.push(tokenizer.decode(&ids)?);
+                }
+            }
         }
         let work = work(&batch);
         all += work;
@@ -86,9 +120,13 @@ pub fn evaluate(
     let pairs = predictions
         .iter()
         .map(String::as_str)
-        .zip(references.iter().map(|r| r.as_slice()));
-    let scores = if labels > 0 {
-        metrics::evaluate(Scoring::TeacherForced, pairs)
+        .zip(references.iter().map(Vec::as_slice));
+    let known = match plan.scoring {
+        Scoring::TeacherForced => labels.count > 0,
+        Scoring::Generate => references.iter().any(|answers| !answers.is_empty()),
+    };
+    let scores = if known {
+        metrics::evaluate(plan.scoring, pairs)
     } else {
         None
     };
@@ -96,20 +134,60 @@ pub fn evaluate(
     let done = Evaluation {
         work: all,
         seconds: started.elapsed().as_secs_f64(),
-        loss: (labels > 0).then(|| loss_sum / labels as f64),
+        loss: (labels.count > 0).then(|| labels.loss / labels.count as f64),
         scores,
-        labels: (labels > 0).then(|| LabelScores {
-            tokens: 100.0 * right as f64 / labels as f64,
-            documents: 100.0 * whole as f64 / all.samples as f64,
+        labels: (labels.count > 0).then(|| LabelScores {
+            tokens: 100.0 * labels.right as f64 / labels.count as f64,
+            documents: 100.0 * labels.whole as f64 / all.samples as f64,
         }),
     };
-    report(name, &done, phases);
+    report(name, plan.scoring, &done, phases);
     progress.finish(&done.to_string());
     Ok(done)
 }
 
+/// What teacher-forced passes add up to.
+#[derive(Debug, Default)]
+struct LabelCounts {
+    /// Summed over label tokens.
+    loss: f64,
+    count: usize,
+    right: usize,
+    /// Documents with all label tokens right.
+    whole: usize,
+}
+
+impl LabelCounts {
+    /// One pass: the predicted ids of each row at every position, and its labels.
+    fn forced(
+        &mut self,
+        trainee: &Trainee,
+        source: &Source,
+        batch: &Batch,
+        device: Device,
+    ) -> Vec<(Vec<i64>, Vec<i64>)> {
+        let (start, pad) = (trainee.config.decoder_start(), trainee.config.pad());
+        let target = Target::new(&batch.labels, batch.len(), start, pad, device);
+        let (loss, predicted) = no_grad(|| forward(trainee, source, &target, &batch.labels, device));
+        self.loss += loss;
+        self.count += target.count;
+        let predicted = Vec::<i64>::try_from(predicted.view([-1])).unwrap_or_default();
+        let rows = predicted
+            .chunks(batch.target_len)
+            .zip(batch.labels.chunks(batch.target_len));
+        rows.map(|(row, gold)| {
+            let hits = row.iter().zip(gold).filter(|(id, label)| id == label).count();
+            let gold: Vec<i64> = gold.iter().copied().filter(|id| *id != IGNORED).collect();
+            self.right += hits;
+            self.whole += usize::from(hits == gold.len());
+            (row.to_vec(), gold)
+        })
+        .collect()
+    }
+}
+
 /// The summed loss over the labels that count, and the most likely token at every position (B, T).
-fn forward(trainee: &Trainee, source: &Source, target: &Target, labels: &[i64], device: Device) -> (f64, Tensor) {
+pub fn forward(trainee: &Trainee, source: &Source, target: &Target, labels: &[i64], device: Device) -> (f64, Tensor) {
     let memory = trainee.model.encode(source, Mode::Eval);
     let hidden = trainee.model.decode(&target.decoder_ids, &memory, source, Mode::Eval);
     let logits = trainee.model.logits(&hidden).flatten(0, 1); // (B·T, V)
@@ -121,15 +199,16 @@ fn forward(trainee: &Trainee, source: &Source, target: &Target, labels: &[i64], 
     )
 }
 
-fn report(name: &str, done: &Evaluation, phases: &Phases) {
+fn report(name: &str, scoring: Scoring, done: &Evaluation, phases: &Phases) {
     let scores = done.scores.as_ref();
+    let scored = |metric: &str| format!("{}_{metric}", scoring.name());
     let values = [
-        ("loss", done.loss),
-        ("f1", scores.map(|s| s.f1)),
-        ("rouge_mean", scores.map(|s| s.rouge_mean)),
-        ("exact_match", scores.map(|s| s.exact_match)),
-        ("label_tokens", done.labels.map(|l| l.tokens)),
-        ("label_documents", done.labels.map(|l| l.documents)),
+        ("loss".to_owned(), done.loss),
+        (scored("f1"), scores.map(|s| s.f1)),
+        (scored("rouge_mean"), scores.map(|s| s.rouge_mean)),
+        (scored("exact_match"), scores.map(|s| s.exact_match)),
+        ("label_tokens".to_owned(), done.labels.map(|l| l.tokens)),
+        ("label_documents".to_owned(), done.labels.map(|l| l.documents)),
     ];
     for (metric, value) in values {
         if let Some(value) = value {
@@ -159,8 +238,14 @@ impl std::fmt::Display for Evaluation {
         if let Some(s) = &self.scores {
             write!(
                 f,
-                "; teacher-forced F1 {:.1}, ROUGE mean {:.1}, exact {:.1}",
-                s.f1, s.rouge_mean, s.exact_match
+                "; {} F1 {:.1}, ROUGE mean {:.1}, exact {:.1}",
+                match s.scoring {
+                    Scoring::TeacherForced => "teacher-forced",
+                    Scoring::Generate => "generated:",
+                },
+                s.f1,
+                s.rouge_mean,
+                s.exact_match
             )?;
         }
         Ok(())

@@ -16,6 +16,16 @@ pub enum Scoring {
     Generate,
 }
 
+impl Scoring {
+    /// As part of a metric's name: figures of the two modes never share one.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TeacherForced => "teacher_forced",
+            Self::Generate => "generate",
+        }
+    }
+}
+
 /// Means over examples, in per cent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Summary {

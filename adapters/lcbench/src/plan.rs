@@ -2,17 +2,24 @@
 //! loaded here.
 
 mod checks;
+mod defaults;
 mod recipe;
 mod resolve;
 
+use clap::ValueEnum;
 use serde_json::Value;
 
-use self::checks::{at_least, positive, refuse, within};
 pub use self::resolve::Applied;
 use self::resolve::Resolver;
+use self::{
+    checks::{at_least, positive, refuse, within},
+    defaults::{best_by, set_of},
+};
 use crate::{
     cli::{BatchSize, BestBy, Cli, Model, Precision, Rand, Recipe},
     data::{Published, builtin},
+    generate::Limits,
+    metrics::Scoring,
     models::{bigbird::config::BigBirdConfig, config::LedConfig, family::Config, input},
     optim::AdamWConfig,
     tokenizer::{Frame, Tokenizer},
@@ -33,6 +40,10 @@ pub enum UsageError {
 /// Steps of a training that says nothing of its length.
 const DEFAULT_STEPS: u64 = 200;
 
+/// Of the tiny models' random weights. The published models' 0.02 suits a width of 768 or more; at 64 it would make every
+/// projection shrink what passes, and a model of it takes long to notice its source at all.
+const TINY_STD: f64 = 0.1;
+
 #[derive(Debug)]
 pub struct Plan {
     pub cli: Cli,
@@ -49,6 +60,9 @@ pub struct Plan {
     pub patience: Option<u32>,
     pub best_by: BestBy,
     pub save_every: Option<u64>,
+    pub scoring: Scoring,
+    /// Of generated texts.
+    pub limits: Limits,
     pub lr: f64,
     pub warmup_ratio: f64,
     pub adamw: AdamWConfig,
@@ -84,8 +98,20 @@ impl Plan {
         let max_epochs = by.optional("max_epochs", cli.max_epochs, |r| r.max_epochs);
         let max_steps = cli.max_steps.or(max_epochs.is_none().then_some(DEFAULT_STEPS));
         let eval_every = by.optional("eval_every", cli.eval_every, |r| r.eval_every);
+        let longest = if cli.data.is_some() || cli.shaped.is_some() {
+            1024 // as SCROLLS' own baselines
+        } else {
+            16
+        };
+        let limits = Limits {
+            max_length: cli.generate_len.or(cli.target_len).unwrap_or(longest) as i64,
+            min_length: cli.min_length as i64,
+            no_repeat_ngram_size: cli.no_repeat_ngram_size as i64,
+        };
         let plan = Self {
             set,
+            scoring: cli.score.into(),
+            limits,
             batch_size,
             max_steps,
             max_epochs,
@@ -94,7 +120,7 @@ impl Plan {
             accumulate: by.take("accumulate", cli.accumulate, |r| r.accumulate, 1),
             infer_batch_size: by.take("infer_batch_size", cli.infer_batch_size, |r| r.infer_batch_size, 16),
             patience: by.optional("patience", cli.patience, |r| r.patience),
-            best_by: by.take("best_by", cli.best_by, |r| r.best_by, recipe::best_by(set)),
+            best_by: by.take("best_by", cli.best_by, |r| r.best_by, best_by(&cli, set)),
             save_every: cli.save_every.or(eval_every),
             lr: by.take("lr", cli.lr, |r| r.lr, rate),
             warmup_ratio: by.take("warmup_ratio", cli.warmup_ratio, |r| r.warmup_ratio, 0.1),
@@ -133,6 +159,7 @@ impl Plan {
         positive("threads", cli.threads.unwrap_or(1).max(0) as usize)?;
         at_least("seq-len", cli.seq_len, Frame::SMALLEST + 1)?;
         at_least("target-len", self.target_len, Frame::SMALLEST)?;
+        at_least("generate-len", self.limits.max_length as usize, Frame::SMALLEST)?;
         let shortest = builtin::MIN_LENGTH + Frame::SMALLEST;
         if cli.data.is_none() && cli.shaped.is_none() && cli.seq_len < shortest {
             let hint = format!("at least {shortest}, or bring shorter documents with --data");
@@ -153,6 +180,18 @@ impl Plan {
                 n,
                 "nothing is validated while training",
                 "give --eval-every too",
+            ));
+        }
+        if self.scoring == Scoring::Generate
+            && self.eval_every.is_some()
+            && matches!(self.best_by, BestBy::Loss | BestBy::LabelTokens)
+        {
+            let word = self.best_by.to_possible_value();
+            return Err(refuse(
+                "best-by",
+                word.map_or_else(String::new, |word| word.get_name().to_owned()),
+                "generated text has neither a loss nor labels",
+                "rouge-mean or f1, or --score teacher-forced",
             ));
         }
         if let (Some(n), None, None) = (cli.save_every, &cli.save, &cli.resume) {
@@ -189,12 +228,14 @@ impl Plan {
         match self.cli.model {
             Model::LedTiny => Config::Led(LedConfig {
                 dropout: 0.0,
+                init_std: TINY_STD,
                 ..LedConfig::tiny(tokenizer.vocab_size() as i64)
             }),
             Model::LedBase => Config::Led(LedConfig::base()),
             Model::LedLarge => Config::Led(LedConfig::large()),
             Model::BigBirdTiny => Config::BigBird(BigBirdConfig {
                 dropout: 0.0,
+                init_std: TINY_STD,
                 ..BigBirdConfig::tiny(tokenizer.vocab_size() as i64)
             }),
             Model::BigBirdLarge => Config::BigBird(BigBirdConfig::large()),
@@ -215,6 +256,7 @@ impl Plan {
         let (source, target) = config.positions();
         limit("seq-len", self.cli.seq_len, source)?;
         limit("target-len", self.target_len, target)?;
+        limit("generate-len", self.limits.max_length as usize, target)?;
         if let Config::BigBird(config) = config {
             let length = self.cli.seq_len;
             config.check_length(length as i64).map_err(|error| {
@@ -253,24 +295,6 @@ impl Plan {
 
     pub fn globals(&self) -> input::Globals {
         input::Globals::First
-    }
-}
-
-/// `--dataset`, or what `--shaped` resembles.
-fn set_of(cli: &Cli) -> Result<Option<Published>, UsageError> {
-    match (cli.dataset, &cli.shaped, &cli.data) {
-        (Some(set), Some(shaped), _) if set != shaped.set => {
-            let problem = format!("--shaped is {}", shaped.set.name());
-            Err(refuse("dataset", set.name(), &problem, "leave one of them out"))
-        }
-        (Some(set), None, None) => {
-            let hint = format!(
-                "give --data DIR with the set from the SCROLLS benchmark, or --shaped {} for generated texts of its lengths",
-                set.name()
-            );
-            Err(refuse("dataset", set.name(), "no --data to find it in", &hint))
-        }
-        (set, shaped, _) => Ok(set.or(shaped.map(|shaped| shaped.set))),
     }
 }
 

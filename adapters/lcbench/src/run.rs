@@ -11,7 +11,7 @@ use crate::{
         batch::{Batcher, Order},
     },
     device,
-    evaluate::evaluate,
+    evaluate::{Asked, evaluate},
     phases::Phases,
     plan::Plan,
     search,
@@ -37,11 +37,12 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     load.end();
 
     let tokenize = phases.begin("tokenize");
-    let held_out = plan.cli.max_eval.unwrap_or(usize::MAX).min(data.validation.len());
+    let asked = Asked::new(plan.scoring, data.split(Split::Validation), plan.cli.max_eval);
+    let held_out = asked.rows.last().map_or(0, |last| last + 1);
     let trains = plan.max_steps != Some(0);
     let learnt = if trains { data.train.len() } else { 0 };
     let (learn, cached) = setup::encode(&plan, &data, Split::Train, learnt, &tokenizer)?;
-    let (asked, _) = setup::encode(&plan, &data, Split::Validation, held_out, &tokenizer)?;
+    let (held_out_ids, _) = setup::encode(&plan, &data, Split::Validation, held_out, &tokenizer)?;
     tokenize.end();
 
     let held = device::data_memory()
@@ -76,8 +77,8 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         )
     };
     let examine = |name, size| {
-        let batches = batches(&asked, size, Order::File).only((0..held_out).collect());
-        evaluate(name, &plan, &trainee, &tokenizer, &batches, &phases, device)
+        let batches = batches(&held_out_ids, size, Order::File).only(asked.rows.clone());
+        evaluate(name, &plan, &trainee, &tokenizer, &batches, &asked, &phases, device)
     };
     let mut summary = Summary::new(&plan, &data, &trainee, device);
     summary.search = search;
@@ -197,6 +198,8 @@ fn settings(
         "patience": plan.patience,
         "best_by": plan.best_by,
         "max_eval": plan.cli.max_eval,
+        "score": plan.cli.score,
+        "generate": [plan.limits.max_length, plan.limits.min_length, plan.limits.no_repeat_ngram_size],
         "log_every": plan.cli.log_every,
         "lr": plan.lr,
         "warmup_ratio": plan.warmup_ratio,

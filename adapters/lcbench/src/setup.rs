@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context;
 use serde_json::{Map, Value, json};
-use tch::{Device, Kind};
+use tch::{Device, Kind, Tensor};
 
 use crate::{
     checkpoint::{Wanted, Weights},
@@ -200,7 +200,7 @@ pub fn trainee(plan: &Plan, tokenizer: &Tokenizer, from: Option<&Path>, device: 
 /// Reads the weights in `dir` into the parameters.
 pub fn load(params: &Params, dir: &Path, device: Device) -> anyhow::Result<()> {
     let weights = Weights::open(dir)?;
-    let wanted = |(name, t): &(&str, tch::Tensor)| Wanted {
+    let wanted = |(name, t): &(&str, Tensor)| Wanted {
         name: (*name).to_owned(),
         // Stored as one row.
         shape: if *name == LOGITS_BIAS {
@@ -253,4 +253,15 @@ pub fn vocabulary_files(plan: &Plan) -> Vec<PathBuf> {
     let dir = vocabulary(plan);
     let files = dir.into_iter().flat_map(|dir| NAMES.map(|name| dir.join(name)));
     files.filter(|path| path.is_file()).collect()
+}
+
+/// The weights under the names and in the shapes that transformers stores.
+pub fn stored(params: &Params) -> Vec<(String, Tensor)> {
+    let named = params.named().into_iter();
+    named
+        .map(|(name, t)| {
+            let t = if name == LOGITS_BIAS { t.unsqueeze(0) } else { t };
+            (name.to_owned(), t)
+        })
+        .collect()
 }

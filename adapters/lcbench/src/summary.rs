@@ -8,7 +8,9 @@ use tch::Device;
 use crate::{
     cli::BestBy,
     data::{Dataset, Published},
+    device,
     evaluate::Evaluation,
+    metrics::Scoring,
     phases::Work,
     plan::{Applied, Plan},
     search::Search,
@@ -47,6 +49,8 @@ pub struct Summary {
     /// Of tensors on a CUDA device, at their peak.
     pub peak_memory_bytes: Option<i64>,
     pub peak_reserved_bytes: Option<i64>,
+    /// Of the process in main memory, at its peak.
+    pub peak_host_memory_bytes: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -65,17 +69,40 @@ pub struct Evaluated {
     pub work: Work,
     pub seconds: f64,
     pub loss: Option<f64>,
-    /// How the predictions came about; scores of different kinds do not compare.
-    pub scoring: &'static str,
-    pub rouge1: Option<f64>,
-    pub rouge2: Option<f64>,
-    pub rouge_l: Option<f64>,
-    pub rouge_mean: Option<f64>,
-    pub f1: Option<f64>,
-    pub exact_match: Option<f64>,
+    /// Scores of the study's predictions, or of generated ones: never both, and never under one name, for they do not compare.
+    pub teacher_forced: Option<Scores>,
+    pub generate: Option<Scores>,
     /// Per cent right at labelled positions: of tokens, and documents without a wrong one.
     pub label_tokens: Option<f64>,
     pub label_documents: Option<f64>,
+}
+
+/// In per cent.
+#[derive(Debug, Serialize)]
+pub struct Scores {
+    /// Documents, or questions.
+    pub examples: usize,
+    pub rouge1: f64,
+    pub rouge2: f64,
+    pub rouge_l: f64,
+    pub rouge_mean: f64,
+    pub f1: f64,
+    pub exact_match: f64,
+}
+
+impl Scores {
+    fn of(done: &Evaluation, scoring: Scoring) -> Option<Self> {
+        let scores = done.scores.as_ref().filter(|scores| scores.scoring == scoring)?;
+        Some(Self {
+            examples: scores.examples,
+            rouge1: scores.rouge1,
+            rouge2: scores.rouge2,
+            rouge_l: scores.rouge_l,
+            rouge_mean: scores.rouge_mean,
+            f1: scores.f1,
+            exact_match: scores.exact_match,
+        })
+    }
 }
 
 impl Summary {
@@ -108,22 +135,17 @@ impl Summary {
             infer: None,
             peak_memory_bytes: None,
             peak_reserved_bytes: None,
+            peak_host_memory_bytes: None,
         }
     }
 
     pub fn add(&mut self, phase: &str, done: &Evaluation) {
-        let scores = done.scores.as_ref();
         let evaluated = Evaluated {
             work: done.work,
             seconds: done.seconds,
             loss: done.loss,
-            scoring: "teacher-forced",
-            rouge1: scores.map(|s| s.rouge1),
-            rouge2: scores.map(|s| s.rouge2),
-            rouge_l: scores.map(|s| s.rouge_l),
-            rouge_mean: scores.map(|s| s.rouge_mean),
-            f1: scores.map(|s| s.f1),
-            exact_match: scores.map(|s| s.exact_match),
+            teacher_forced: Scores::of(done, Scoring::TeacherForced),
+            generate: Scores::of(done, Scoring::Generate),
             label_tokens: done.labels.map(|l| l.tokens),
             label_documents: done.labels.map(|l| l.documents),
         };
@@ -135,6 +157,7 @@ impl Summary {
 
     /// Reads what is known only at the end.
     pub fn finish(&mut self, device: Device) -> Result<(), ShimError> {
+        self.peak_host_memory_bytes = device::peak_host_memory();
         if let Device::Cuda(number) = device {
             let peak = shim::peak_memory(number)?;
             self.peak_memory_bytes = Some(peak.allocated);

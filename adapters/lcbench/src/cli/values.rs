@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::{data::Published, models::bigbird::RandomBlocks, tokenizer::Family};
+use crate::{data::Published, metrics::Scoring, models::bigbird::RandomBlocks, tokenizer::Family};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Model {
@@ -65,6 +65,24 @@ impl From<Rand> for RandomBlocks {
 pub enum Precision {
     Fp32,
     Tf32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Score {
+    /// The most likely token at each position of one pass that is fed the right answer: the study's figures
+    TeacherForced,
+    /// Text that the model writes by itself, token by token
+    Generate,
+}
+
+impl From<Score> for Scoring {
+    fn from(score: Score) -> Self {
+        match score {
+            Score::TeacherForced => Self::TeacherForced,
+            Score::Generate => Self::Generate,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -17,6 +17,7 @@ use tch::Tensor;
 pub use self::blocks::RandomBlocks;
 use self::{config::BigBirdConfig, decoder::Decoder, encoder::Encoder};
 use super::{
+    attention::Decoding,
     input::{Source, Target},
     layers::{Activation, Mode},
     params::Builder,
@@ -57,6 +58,16 @@ impl BigBird {
         self.decoder.forward(&self.vocabulary.embed(ids), memory, source, mode)
     }
 
+    /// Makes ready to decode at most `room` tokens one by one.
+    pub fn start(&self, memory: &Tensor, source: &Source, room: i64) -> Decoding {
+        self.decoder.start(memory, source, room)
+    }
+
+    /// (B, 1, E) from the next decoder input ids (B, 1).
+    pub fn step(&self, ids: &Tensor, decoding: &mut Decoding) -> Tensor {
+        self.decoder.step(&self.vocabulary.embed(ids), decoding)
+    }
+
     /// (..., V) from (..., E)
     pub fn logits(&self, hidden: &Tensor) -> Tensor {
         self.vocabulary.logits(hidden)
@@ -64,8 +75,12 @@ impl BigBird {
 
     /// Mean cross-entropy over the labels that count. Only their rows are projected onto the vocabulary.
     pub fn loss(&self, source: &Source, target: &Target, mode: Mode) -> Tensor {
-        let memory = self.encode(source, mode);
-        let hidden = self.decode(&target.decoder_ids, &memory, source, mode);
+        self.loss_from(&self.encode(source, mode), source, target, mode)
+    }
+
+    /// As `loss`, from the encoder's output.
+    pub fn loss_from(&self, memory: &Tensor, source: &Source, target: &Target, mode: Mode) -> Tensor {
+        let hidden = self.decode(&target.decoder_ids, memory, source, mode);
         self.vocabulary.loss(&hidden, target)
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use tch::Tensor;
 
 use super::{
+    attention::Decoding,
     bigbird::{BigBird, RandomBlocks, config::BigBirdConfig},
     config::{ConfigError, LedConfig},
     input::{Source, Target},
@@ -113,6 +114,22 @@ impl Model {
         }
     }
 
+    /// Makes ready to decode at most `room` tokens one by one.
+    pub fn start(&self, memory: &Tensor, source: &Source, room: i64) -> Decoding {
+        match self {
+            Self::Led(model) => model.start(memory, source, room),
+            Self::BigBird(model) => model.start(memory, source, room),
+        }
+    }
+
+    /// (B, 1, E) from the next decoder input ids (B, 1).
+    pub fn step(&self, ids: &Tensor, decoding: &mut Decoding) -> Tensor {
+        match self {
+            Self::Led(model) => model.step(ids, decoding),
+            Self::BigBird(model) => model.step(ids, decoding),
+        }
+    }
+
     /// (..., V) from (..., E)
     pub fn logits(&self, hidden: &Tensor) -> Tensor {
         match self {
@@ -126,6 +143,14 @@ impl Model {
         match self {
             Self::Led(model) => model.loss(source, target, mode),
             Self::BigBird(model) => model.loss(source, target, mode),
+        }
+    }
+
+    /// As `loss`, from the encoder's output.
+    pub fn loss_from(&self, memory: &Tensor, source: &Source, target: &Target, mode: Mode) -> Tensor {
+        match self {
+            Self::Led(model) => model.loss_from(memory, source, target, mode),
+            Self::BigBird(model) => model.loss_from(memory, source, target, mode),
         }
     }
 }

@@ -13,6 +13,7 @@ use tch::Tensor;
 pub use self::mask::Tiling;
 use self::{decoder::Decoder, encoder::Encoder};
 use super::{
+    attention::Decoding,
     config::LedConfig,
     input::{Source, Target},
     layers::{Activation, Mode},
@@ -54,6 +55,16 @@ impl Led {
         self.decoder.forward(&self.vocabulary.embed(ids), memory, source, mode)
     }
 
+    /// Makes ready to decode at most `room` tokens one by one.
+    pub fn start(&self, memory: &Tensor, source: &Source, room: i64) -> Decoding {
+        self.decoder.start(memory, source, room)
+    }
+
+    /// (B, 1, E) from the next decoder input ids (B, 1).
+    pub fn step(&self, ids: &Tensor, decoding: &mut Decoding) -> Tensor {
+        self.decoder.step(&self.vocabulary.embed(ids), decoding)
+    }
+
     /// (..., V) from (..., E)
     pub fn logits(&self, hidden: &Tensor) -> Tensor {
         self.vocabulary.logits(hidden)
@@ -61,8 +72,12 @@ impl Led {
 
     /// Mean cross-entropy over the labels that count. Only their rows are projected onto the vocabulary.
     pub fn loss(&self, source: &Source, target: &Target, mode: Mode) -> Tensor {
-        let memory = self.encode(source, mode);
-        let hidden = self.decode(&target.decoder_ids, &memory, source, mode);
+        self.loss_from(&self.encode(source, mode), source, target, mode)
+    }
+
+    /// As `loss`, from the encoder's output.
+    pub fn loss_from(&self, memory: &Tensor, source: &Source, target: &Target, mode: Mode) -> Tensor {
+        let hidden = self.decode(&target.decoder_ids, memory, source, mode);
         self.vocabulary.loss(&hidden, target)
     }
 }

@@ -23,9 +23,8 @@ use tch::{Device, Kind, Tensor, no_grad};
 use super::state::{SCHEMA, State};
 use crate::{
     checkpoint::{CheckpointError, Wanted, Weights, save, save_as},
-    models::vocabulary::LOGITS_BIAS,
     optim::AdamW,
-    setup::Trainee,
+    setup::{self, Trainee},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +89,7 @@ impl Saves {
             |source| SaveError::Write { path, source }
         };
         absent(&part).and_then(|()| fs::create_dir(&part)).map_err(at(&part))?;
-        save(&part, &borrow(&weights(trainee)))?;
+        save(&part, &borrow(&setup::stored(&trainee.params)))?;
         save_as(&part.join(MOMENTS), &borrow(&optimizer.moments(&trainee.params)))?;
         self.describe(&part, state).map_err(at(&part))?;
         flush(&part).map_err(at(&part))?;
@@ -204,19 +203,6 @@ pub(super) fn read_moments(
     }
     optimizer.resume_after(taken);
     Ok(())
-}
-
-/// The model as transformers stores it: the bias of the logits is one row.
-fn weights(trainee: &Trainee) -> Vec<(String, Tensor)> {
-    let stored = |(name, tensor): (&str, Tensor)| {
-        let tensor = if name == LOGITS_BIAS {
-            tensor.unsqueeze(0)
-        } else {
-            tensor
-        };
-        (name.to_owned(), tensor)
-    };
-    trainee.params.named().into_iter().map(stored).collect()
 }
 
 fn borrow(tensors: &[(String, Tensor)]) -> Vec<(String, &Tensor)> {

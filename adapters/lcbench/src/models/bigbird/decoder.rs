@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use super::config::BigBirdConfig;
 use crate::models::{
-    attention::{CrossAttention, SelfAttention, Shape, source_mask},
+    attention::{CrossAttention, Decoding, KeyValues, Past, SelfAttention, Shape, source_mask},
     input::Source,
     layers::{Activation, FeedForward, LayerNorm, Mode},
     params::{Builder, Init},
@@ -47,8 +47,31 @@ impl Decoder {
         let mut h = mode.dropout(tokens + positions, self.dropout);
         let mask = source_mask(source);
         for layer in &self.layers {
-            h = layer.forward(&h, memory, mask.as_ref(), mode);
+            h = layer.forward(&h, &layer.cross.project(memory), mask.as_ref(), mode);
         }
+        self.norm.forward(&h)
+    }
+
+    /// Before the first of at most `room` tokens: everything that is the same for all of them, from the encoder's output.
+    pub fn start(&self, memory: &Tensor, source: &Source, room: i64) -> Decoding {
+        let rows = source.rows();
+        let layers = self.layers.iter();
+        Decoding {
+            layers: layers
+                .map(|layer| (layer.own.past(rows, room), layer.cross.project(memory)))
+                .collect(),
+            mask: source_mask(source),
+            position: 0,
+        }
+    }
+
+    /// The next token's embedding (B, 1, E) to (B, 1, E).
+    pub fn step(&self, token: &Tensor, decoding: &mut Decoding) -> Tensor {
+        let mut h = token + self.positions.narrow(0, decoding.position, 1);
+        for (layer, (past, memory)) in self.layers.iter().zip(&mut decoding.layers) {
+            h = layer.step(&h, past, memory, decoding.mask.as_ref());
+        }
+        decoding.position += 1;
         self.norm.forward(&h)
     }
 }
@@ -86,9 +109,17 @@ impl Layer {
         }
     }
 
-    fn forward(&self, h: &Tensor, memory: &Tensor, mask: Option<&Tensor>, mode: Mode) -> Tensor {
+    fn forward(&self, h: &Tensor, memory: &KeyValues, mask: Option<&Tensor>, mode: Mode) -> Tensor {
         let own = self.own.forward(&self.own_norm.forward(h), mode);
-        let h = h + mode.dropout(own, self.dropout);
+        self.after_own(h + mode.dropout(own, self.dropout), memory, mask, mode)
+    }
+
+    fn step(&self, h: &Tensor, past: &mut Past, memory: &KeyValues, mask: Option<&Tensor>) -> Tensor {
+        let own = self.own.step(&self.own_norm.forward(h), past);
+        self.after_own(h + own, memory, mask, Mode::Eval)
+    }
+
+    fn after_own(&self, h: Tensor, memory: &KeyValues, mask: Option<&Tensor>, mode: Mode) -> Tensor {
         let cross = self.cross.forward(&self.cross_norm.forward(&h), memory, mask, mode);
         let h = h + mode.dropout(cross, self.dropout);
         let fed = self.feed_forward.forward(&self.final_norm.forward(&h), mode);

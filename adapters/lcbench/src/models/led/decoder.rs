@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use crate::models::{
-    attention::{CrossAttention, SelfAttention, Shape, source_mask},
+    attention::{CrossAttention, Decoding, KeyValues, Past, SelfAttention, Shape, source_mask},
     config::LedConfig,
     input::Source,
     layers::{Activation, FeedForward, LayerNorm, Mode},
@@ -41,8 +41,32 @@ impl Decoder {
         let mut h = mode.dropout(self.norm.forward(&(tokens + positions)), self.dropout);
         let mask = source_mask(source);
         for layer in &self.layers {
-            h = layer.forward(&h, memory, mask.as_ref(), mode);
+            h = layer.forward(&h, &layer.cross.project(memory), mask.as_ref(), mode);
         }
+        h
+    }
+
+    /// Before the first of at most `room` tokens: everything that is the same for all of them, from the encoder's output.
+    pub fn start(&self, memory: &Tensor, source: &Source, room: i64) -> Decoding {
+        let rows = source.rows();
+        let layers = self.layers.iter();
+        Decoding {
+            layers: layers
+                .map(|layer| (layer.own.past(rows, room), layer.cross.project(memory)))
+                .collect(),
+            mask: source_mask(source),
+            position: 0,
+        }
+    }
+
+    /// The next token's embedding (B, 1, E) to (B, 1, E).
+    pub fn step(&self, token: &Tensor, decoding: &mut Decoding) -> Tensor {
+        let position = self.positions.narrow(0, decoding.position, 1);
+        let mut h = self.norm.forward(&(token + position));
+        for (layer, (past, memory)) in self.layers.iter().zip(&mut decoding.layers) {
+            h = layer.step(&h, past, memory, decoding.mask.as_ref());
+        }
+        decoding.position += 1;
         h
     }
 }
@@ -80,8 +104,16 @@ impl Layer {
         }
     }
 
-    fn forward(&self, h: &Tensor, memory: &Tensor, mask: Option<&Tensor>, mode: Mode) -> Tensor {
+    fn forward(&self, h: &Tensor, memory: &KeyValues, mask: Option<&Tensor>, mode: Mode) -> Tensor {
         let own = mode.dropout(self.own.forward(h, mode), self.dropout);
+        self.after_own(h, own, memory, mask, mode)
+    }
+
+    fn step(&self, h: &Tensor, past: &mut Past, memory: &KeyValues, mask: Option<&Tensor>) -> Tensor {
+        self.after_own(h, self.own.step(h, past), memory, mask, Mode::Eval)
+    }
+
+    fn after_own(&self, h: &Tensor, own: Tensor, memory: &KeyValues, mask: Option<&Tensor>, mode: Mode) -> Tensor {
         let h = self.own_norm.forward(&(h + own));
         let cross = mode.dropout(self.cross.forward(&h, memory, mask, mode), self.dropout);
         let h = self.cross_norm.forward(&(h + cross));
