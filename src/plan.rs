@@ -85,7 +85,11 @@ pub fn record(args: RecordArgs, now_ns: i64) -> Result<RecordPlan, PlanError> {
         Some(PollingChoice::Steady) => Polling::Steady,
         Some(PollingChoice::Adaptive) | None => Polling::Adaptive,
     };
-    let idle_baseline = args.idle_baseline.filter(|length| !length.is_zero());
+    let asked = match args.idle_baseline {
+        Some(length) => Some(length),
+        None => config.idle_baseline()?,
+    };
+    let idle_baseline = asked.filter(|length| !length.is_zero());
     if let Some(length) = idle_baseline.filter(|length| !(SHORTEST_BASELINE..=LONGEST_BASELINE).contains(length)) {
         return Err(PlanError::IdleBaseline(length));
     }

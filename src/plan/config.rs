@@ -32,8 +32,8 @@ pub enum ConfigError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("{path}: {message}\nhint: the settings are listed in README.md under Configuration", path = .path.display())]
     Syntax { path: PathBuf, message: String },
-    #[error("interval = {0:?} is not a time\nhint: a number with its unit, as in \"10ms\"")]
-    Interval(String),
+    #[error("{name} = {text:?} is not a time\nhint: a number with its unit, as in \"10ms\"")]
+    Time { name: &'static str, text: String },
     #[error("polling = {0:?} is not a way to poll\nhint: \"adaptive\" or \"steady\"")]
     Polling(String),
     #[error(
@@ -58,6 +58,7 @@ pub struct RecordConfig {
     pub output: Option<PathBuf>,
     interval: Option<String>,
     polling: Option<String>,
+    idle_baseline: Option<String>,
     pub gpus: Option<String>,
     pub strict: Option<bool>,
     pub cpu_tdp: Option<f64>,
@@ -145,6 +146,7 @@ impl Config {
             output,
             interval,
             polling,
+            idle_baseline,
             gpus,
             strict,
             cpu_tdp,
@@ -155,6 +157,7 @@ impl Config {
         base.output = output.or(base.output.take());
         base.interval = interval.or(base.interval.take());
         base.polling = polling.or(base.polling.take());
+        base.idle_baseline = idle_baseline.or(base.idle_baseline.take());
         base.gpus = gpus.or(base.gpus.take());
         base.strict = strict.or(base.strict);
         base.cpu_tdp = cpu_tdp.or(base.cpu_tdp);
@@ -189,8 +192,12 @@ impl Config {
 
     /// The recording interval, if one is set.
     pub fn interval(&self) -> Result<Option<Duration>, ConfigError> {
-        let parse = |text: &String| humantime::parse_duration(text).map_err(|_| ConfigError::Interval(text.clone()));
-        self.record.interval.as_ref().map(parse).transpose()
+        time("interval", &self.record.interval)
+    }
+
+    /// How long the idle machine is watched, if that is set.
+    pub fn idle_baseline(&self) -> Result<Option<Duration>, ConfigError> {
+        time("idle_baseline", &self.record.idle_baseline)
     }
 
     /// The user's calibration of the board with this UUID.
@@ -201,6 +208,17 @@ impl Config {
             offset: Watts(entry.offset_w),
         })
     }
+}
+
+/// A setting that is a length of time.
+fn time(name: &'static str, setting: &Option<String>) -> Result<Option<Duration>, ConfigError> {
+    let parse = |text: &String| {
+        humantime::parse_duration(text).map_err(|_| ConfigError::Time {
+            name,
+            text: text.clone(),
+        })
+    };
+    setting.as_ref().map(parse).transpose()
 }
 
 /// What a device's own settings are filed under: a board's UUID, else its id. Module and memory share their GPU's UUID and not its sensor.
@@ -223,6 +241,7 @@ pub fn user_file() -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::device::{DeviceId, SensorTiming, Source};
 
     fn parse(text: &str) -> Result<Config, ConfigError> {
         Config::parse(text, Path::new("powerprof.toml"))
@@ -251,6 +270,49 @@ mod tests {
             })
         );
         assert_eq!(user.calibration("GPU-3"), None);
+        Ok(())
+    }
+
+    #[test]
+    fn what_was_measured_of_a_sensor_takes_the_place_of_what_is_believed() -> Result<(), ConfigError> {
+        let config = parse(
+            "[sensor.GPU-1]\npower_window_ms = 24.2\ncounter_kind = \"sampled\"\n[sensor.cpu0]\ncounter_delay_ms = 0.5\n",
+        )?;
+        let believed = SensorTiming {
+            update_period_ms: Some(100.0),
+            window_ms: Some(25.0),
+            delay_ms: None,
+        };
+        let device = |id: &str, kind: DeviceKind, uuid: Option<&str>| Device {
+            id: DeviceId(id.into()),
+            kind,
+            source: Source::Nvml,
+            name: String::new(),
+            uuid: uuid.map(str::to_owned),
+            index: None,
+            contained_in: None,
+            architecture: None,
+            power_limit: None,
+            memory_total_bytes: None,
+            power_timing: believed,
+            counter_timing: SensorTiming::default(),
+            calibration: None,
+            properties: BTreeMap::new(),
+        };
+        let mut gpu = device("gpu0", DeviceKind::Gpu, Some("GPU-1"));
+        config.complete(&mut gpu);
+        assert_eq!(
+            (gpu.power_timing.window_ms, gpu.power_timing.update_period_ms),
+            (Some(24.2), Some(100.0))
+        );
+        assert_eq!(gpu.properties["counter_kind"], "sampled");
+        // A module shows its GPU's UUID, and has a sensor of its own.
+        let mut module = device("module0", DeviceKind::Module, Some("GPU-1"));
+        config.complete(&mut module);
+        assert_eq!(module.power_timing, believed);
+        let mut cpu = device("cpu0", DeviceKind::Cpu, None);
+        config.complete(&mut cpu);
+        assert_eq!(cpu.counter_timing.delay_ms, Some(0.5));
         Ok(())
     }
 

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use super::*;
+use crate::import::axis::Axis;
 use crate::import::table;
+use crate::model::time::Timestamp;
 
 fn read_told(text: &str, told: Told) -> Result<Log, ImportError> {
     let path = Path::new("log.csv");
