@@ -19,6 +19,8 @@ mod checks;
 mod combine;
 mod counter;
 mod curve;
+#[cfg(test)]
+mod faults;
 mod integrate;
 mod interval;
 #[cfg(test)]

@@ -92,6 +92,7 @@ pub fn analyze_nodes<E>(
         checks,
         warnings,
         study: None,
+        alternatives: Vec::new(),
     })
 }
 
@@ -254,6 +255,7 @@ fn device_row(placed: &Placed) -> DeviceAnalysis {
         mean_memory_bytes: means.memory_bytes,
         max_memory_bytes: part.max_memory,
         in_total: part.in_total,
+        found: part.found,
     }
 }
 

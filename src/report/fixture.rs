@@ -77,6 +77,7 @@ fn analysed(device: Device, energy: EnergyEstimate, max_w: f64, util: f64, memor
         mean_memory_bytes: memory_gib.map(|g| g * GIB),
         max_memory_bytes: memory_gib.map(|g| (g * 1.1 * GIB) as u64),
         in_total: true,
+        found: None,
         device,
         energy,
     }
@@ -225,6 +226,7 @@ pub fn training() -> Analysis {
         .to_vec(),
         warnings: vec!["cpu0: /sys/class/powercap/intel-rapl:0/energy_uj: permission denied; its power is estimated".to_owned()],
         study: None,
+        alternatives: Vec::new(),
     }
 }
 
@@ -269,5 +271,6 @@ pub fn empty() -> Analysis {
         checks: Vec::new(),
         warnings: Vec::new(),
         study: None,
+        alternatives: Vec::new(),
     }
 }

@@ -143,5 +143,8 @@ fn one_recording_given_twice_is_not_two_nodes() {
         .expect("powerprof runs");
     assert_eq!(output.status.code(), Some(1));
     let said = stderr(&output);
-    assert!(said.contains("in recordings 1 and 2") && said.contains("hint:"), "{said}");
+    assert!(
+        said.contains("in recordings 1 and 2") && said.contains("hint:"),
+        "{said}"
+    );
 }
