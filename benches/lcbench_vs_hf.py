@@ -6,7 +6,8 @@
 Each case has a fresh process on either side, both with the same random weights, the same batch, fp32, the same number of threads, and
 what each does by default: transformers with its default attention and the fused AdamW that its Trainer takes by default, lcbench as
 `lcbench-train` runs. Steps alternate, so that a machine that others use too is as slow for one as for the other: each pair gives
-a ratio, and the median of ratios is what counts. Before the timing, the loss of both without dropout must agree to 1e-5.
+a ratio, and the median of ratios is what counts. Beside the clock's time stands the CPU time of both processes (user and system,
+all threads), which does not count waiting for others. Before the timing, the loss of both without dropout must agree to 1e-5.
 
 Peak memory is VmHWM of each process over everything that it did, the loading included. FLOPs are those of the matrix products of the
 exact band or blocks, forward once and backward twice; the rate of sgemm is that of a 2048 x 2048 x 2048 product, taken anew
@@ -160,6 +161,19 @@ class Child:
         self.process.wait()
 
 
+def cpu_seconds(pid):
+    """User and system time of a process so far, all threads (proc_pid_stat(5), fields 14 and 15)."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def timed(process, ask):
+    """The answer, with the CPU time that it took beside it."""
+    before = cpu_seconds(process.pid)
+    answer = ask()
+    return dict(answer, cpu=cpu_seconds(process.pid) - before)
+
+
 def flops(case):
     """Of one training step: products of the exact band or blocks alone, no more than the definition asks for."""
     config = configuration(case)
@@ -198,12 +212,15 @@ def measure(case, pairs, threads, scratch):
             raise SystemExit(f"{case}: the losses are {losses[0]} and {losses[1]}: not the same model")
         rows, rates = [], []
         for n in range(pairs + 1):
-            row = dict(ours=ours.ask("step", batch=batch, recipe=RECIPE), theirs=theirs.ask("step"))
+            row = dict(
+                ours=timed(ours.process, lambda: ours.ask("step", batch=batch, recipe=RECIPE)),
+                theirs=timed(theirs.process, lambda: theirs.ask("step")))
             rates.append(theirs.ask("sgemm")["flops"])
             row["ours"]["evaluate"], row["theirs"]["evaluate"] = ours.ask("evaluate", batch=batch)["seconds"], theirs.ask("evaluate")["seconds"]
             if n > 0:  # the first step allocates and, of the optimizer, makes the moments
                 rows.append(row)
-            print(f"{case}: {'warm-up' if n == 0 else f'pair {n}'}: {row['ours']['step']:.2f} s and {row['theirs']['step']:.2f} s", file=sys.stderr)
+            print(f"{case}: {'warm-up' if n == 0 else f'pair {n}'}: {row['ours']['step']:.2f} s and {row['theirs']['step']:.2f} s, "
+                  f"of CPU {row['ours']['cpu']:.2f} and {row['theirs']['cpu']:.2f}", file=sys.stderr)
         memory = dict(ours=ours.ask("peak_memory")["bytes"], theirs=theirs.ask("peak_memory")["bytes"])
     theirs.close()
     shutil.rmtree(folder)
@@ -222,9 +239,11 @@ def figures(case, result):
     part = lambda side, name: statistics.median(row[side][name] for row in result["rows"])
     ratios = sorted(row["theirs"]["step"] / row["ours"]["step"] for row in result["rows"])
     evaluations = sorted(row["theirs"]["evaluate"] / row["ours"]["evaluate"] for row in result["rows"])
+    cpu = sorted(row["theirs"]["cpu"] / row["ours"]["cpu"] for row in result["rows"])
     best = {side: min(row[side]["step"] for row in result["rows"]) for side in ("ours", "theirs")}
     return dict(
         ratio=statistics.median(ratios), lowest=ratios[0], highest=ratios[-1], of_minima=best["theirs"] / best["ours"],
+        cpu=statistics.median(cpu), cpu_lowest=cpu[0], cpu_highest=cpu[-1],
         evaluation=statistics.median(evaluations), evaluation_lowest=evaluations[0], evaluation_highest=evaluations[-1],
         memory=result["memory"]["ours"] / result["memory"]["theirs"],
         share={side: result["flops"] / best[side] / result["sgemm"] for side in best}, part=part, best=best)
@@ -237,12 +256,12 @@ def markdown(results):
         "median over pairs of steps that ran one after the other, with the lowest and the highest. The target is the least that "
         "lcbench has to reach.", "",
         "## One training step (forward, backward, clipping, AdamW; dropout 0.1, 128 target tokens, batch 1, fp32)", "",
-        "| case | pairs | times as fast: median (lowest .. highest) | of the two fastest steps | target | memory, share of transformers' | target |",
-        "|---|---|---|---|---|---|---|"]
+        "| case | pairs | times as fast: median (lowest .. highest) | of the two fastest steps | CPU time | target | memory, share of transformers' | target |",
+        "|---|---|---|---|---|---|---|---|"]
     for case, result in results.items():
         f = figures(case, result)
         lines.append(f"| {case} | {len(result['rows'])} | **{f['ratio']:.2f}** ({f['lowest']:.2f} .. {f['highest']:.2f}) | {f['of_minima']:.2f} "
-                     f"| {CASES[case][3]:.1f} | **{f['memory']:.2f}** | {CASES[case][4]} |")
+                     f"| {f['cpu']:.2f} ({f['cpu_lowest']:.2f} .. {f['cpu_highest']:.2f}) | {CASES[case][3]:.1f} | **{f['memory']:.2f}** | {CASES[case][4]} |")
     lines += ["", "## One evaluation (teacher-forced: forward, argmax)", "", "| case | times as fast: median (lowest .. highest) |", "|---|---|"]
     for case, result in results.items():
         f = figures(case, result)

@@ -14,6 +14,7 @@
 
 mod assemble;
 mod attribute;
+mod calls;
 mod cell;
 mod checks;
 mod combine;
@@ -21,6 +22,7 @@ mod counter;
 mod curve;
 #[cfg(test)]
 mod faults;
+mod idle;
 mod integrate;
 mod interval;
 #[cfg(test)]
@@ -39,6 +41,7 @@ mod uncertainty;
 mod work;
 
 pub use assemble::{analyze, analyze_nodes};
+pub use idle::net_of_idle;
 pub use nodes::{Node, NodesError, Together, name_devices, shift, together};
 pub use phases::spans;
 pub use study::{device_of_study, study};

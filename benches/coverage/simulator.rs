@@ -348,5 +348,6 @@ fn recording(case: &Case, run: (f64, f64), lines: &[(f64, MarkerVerb, &str)]) ->
         events: Vec::new(),
         warnings: Vec::new(),
         last_seen: nanos(run.1),
+        baseline: None,
     }
 }

@@ -72,7 +72,11 @@ pub fn load_run_by(paths: &[PathBuf], options: &Options) -> anyhow::Result<Loade
         })
         .collect();
     let together = energy::together(&parts);
-    let analysis = energy::analyze_nodes(&parts, &together, options, |n, device| nodes[n].streams(device))?;
+    let mut analysis = energy::analyze_nodes(&parts, &together, options, |n, device| nodes[n].streams(device))?;
+    if let [only] = parts.as_slice() {
+        let net = energy::net_of_idle(only.recording, only.spans, &analysis, |device| nodes[0].streams(device));
+        analysis.idle = net?;
+    }
     let all = match together.spans {
         Cow::Owned(all) => Some(all),
         Cow::Borrowed(_) => None,

@@ -91,6 +91,7 @@ pub fn analyze_nodes<E>(
         metrics: spans.metrics.clone(),
         checks,
         warnings,
+        idle: None,
         study: None,
         alternatives: Vec::new(),
     })
@@ -254,6 +255,7 @@ fn device_row(placed: &Placed) -> DeviceAnalysis {
         mean_utilization_pct: means.utilization_pct,
         mean_memory_bytes: means.memory_bytes,
         max_memory_bytes: part.max_memory,
+        call_share: part.call_share,
         in_total: part.in_total,
         found: part.found,
     }

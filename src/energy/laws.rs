@@ -76,6 +76,7 @@ pub(super) fn recording(devices: Vec<Device>, end_ms: i64, lines: &[(f64, Marker
         events: Vec::new(),
         warnings: Vec::new(),
         last_seen: Timestamp::from_nanos(end_ms * MS),
+        baseline: None,
     }
 }
 

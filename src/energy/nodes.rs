@@ -15,7 +15,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::model::device::DeviceId;
+use crate::model::device::{DeviceId, Source};
 use crate::model::recording::Recording;
 use crate::model::span::{Metric, Phase, PhaseIndex, RankDevices, SpanFaults, SpanInstance, Spans};
 use crate::model::time::{Interval, Timestamp};
@@ -81,10 +81,10 @@ pub fn name_devices(recordings: &mut [&mut Recording]) -> Result<(), NodesError>
     let mut seen: HashMap<(String, String), usize> = HashMap::new();
     for (nth, recording) in recordings.iter().enumerate() {
         for device in &recording.devices {
-            // Without an id of its own a device is known by its place on its machine.
-            let host = device.uuid.is_none().then(|| recording.run.host.hostname.clone());
-            let machine = device.uuid.clone().or(host).unwrap_or_default();
-            let key = (machine, device.id.to_string());
+            // A board is known by its own id wherever it is seen; anything else by its place on its machine.
+            let host = recording.run.host.hostname.clone();
+            let board = device.uuid.clone().filter(|_| device.source != Source::Simulated);
+            let key = (board.unwrap_or(host), device.id.to_string());
             if let Some(first) = seen.insert(key, nth) {
                 let device = device.id.to_string();
                 return Err(NodesError::Twice {

@@ -6,6 +6,7 @@ use crate::model::recording::{DeviceStreams, Recording};
 use crate::model::span::Spans;
 use crate::model::time::Interval;
 
+use super::calls;
 use super::checks;
 use super::combine::{self, Facts};
 use super::curve::{self, Curve};
@@ -32,6 +33,7 @@ pub struct Part<'a> {
     pub max_power: Option<f64>,
     pub timing: SensorTiming,
     pub found: Option<FoundSensor>,
+    pub call_share: Option<f64>,
 }
 
 /// What all devices of a recording share.
@@ -68,6 +70,7 @@ pub fn one_device<'a>(
         max_power: None,
         timing: device.power_timing,
         found: None,
+        call_share: calls::share(device, readings, run),
     };
     let Some(mut curve) = curve::build(device, &readings.power, run) else {
         let detail = format!("{} gave no usable reading of power or energy", device.id);

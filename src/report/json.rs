@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{ReportError, notes};
 use crate::model::analysis::{
-    self, Analysis, DeviceAnalysis, DeviceEnergy, EnergyEstimate, FoundSensor, FoundStream, PhaseAnalysis,
+    self, Analysis, DeviceAnalysis, DeviceEnergy, EnergyEstimate, FoundSensor, FoundStream, IdleBaseline, PhaseAnalysis,
 };
 use crate::model::study::Study;
 use crate::model::units::{Joules, Seconds, Watts};
@@ -19,6 +19,7 @@ struct Report<'a> {
     schema: &'static str,
     run: Run<'a>,
     total: Total,
+    idle_baseline: Option<Baseline<'a>>,
     devices: Vec<Device<'a>>,
     phases: Vec<Phase<'a>>,
     unattributed: Unattributed<'a>,
@@ -57,6 +58,24 @@ struct Energy {
 struct Total {
     wall_s: f64,
     energy: Energy,
+    net_energy: Option<Energy>,
+}
+
+/// What was drawn before the command ran; the `net_energy` of everything is without it.
+#[derive(Serialize)]
+struct Baseline<'a> {
+    wall_s: f64,
+    before_start_s: f64,
+    interval_s: f64,
+    polling: Option<&'a str>,
+    devices: Vec<BaselineDevice<'a>>,
+}
+
+#[derive(Serialize)]
+struct BaselineDevice<'a> {
+    id: &'a str,
+    mean_power_w: Option<f64>,
+    u95_mean_power_w: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -69,6 +88,7 @@ struct Device<'a> {
     update_period_ms: Option<f64>,
     window_ms: Option<f64>,
     energy: Energy,
+    net_energy: Option<Energy>,
     mean_power_w: Option<f64>,
     max_power_w: Option<f64>,
     mean_utilization_pct: Option<f64>,
@@ -76,6 +96,7 @@ struct Device<'a> {
     max_memory_bytes: Option<u64>,
     in_total: bool,
     sensor: Option<Sensor>,
+    sensor_call_share: Option<f64>,
 }
 
 /// What the readings say of the sensor; `u95_*` are half-widths of 95 % intervals.
@@ -123,6 +144,7 @@ struct Phase<'a> {
     count: u64,
     wall_s: f64,
     energy: Energy,
+    net_energy: Option<Energy>,
     mean_power_w: Option<f64>,
     samples: Option<u64>,
     samples_per_s: Option<f64>,
@@ -143,6 +165,7 @@ struct Part<'a> {
 struct Unattributed<'a> {
     wall_s: f64,
     energy: Energy,
+    net_energy: Option<Energy>,
     devices: Vec<Part<'a>>,
 }
 
@@ -184,6 +207,7 @@ struct PaperFigure<'a> {
 /// The analysis as indented JSON, a line feed at the end.
 pub fn render(analysis: &Analysis) -> Result<String, ReportError> {
     let run = &analysis.run;
+    let idle = analysis.idle.as_ref();
     let report = Report {
         schema: SCHEMA,
         run: Run {
@@ -198,12 +222,19 @@ pub fn render(analysis: &Analysis) -> Result<String, ReportError> {
         total: Total {
             wall_s: run.wall.get(),
             energy: energy(&analysis.total),
+            net_energy: idle.map(|idle| energy(&idle.total)),
         },
-        devices: analysis.devices.iter().map(device).collect(),
-        phases: analysis.phases.iter().map(phase).collect(),
+        idle_baseline: idle.map(baseline),
+        devices: (analysis.devices.iter().enumerate())
+            .map(|(i, d)| device(d, idle.and_then(|idle| idle.devices.get(i)).map(|d| &d.net)))
+            .collect(),
+        phases: (analysis.phases.iter().enumerate())
+            .map(|(i, p)| phase(p, idle.and_then(|idle| idle.phases.get(i))))
+            .collect(),
         unattributed: Unattributed {
             wall_s: analysis.unattributed.wall.get(),
             energy: energy(&analysis.unattributed.energy),
+            net_energy: idle.map(|idle| energy(&idle.unattributed)),
             devices: parts(&analysis.unattributed.devices),
         },
         metrics: analysis
@@ -280,6 +311,24 @@ fn alternative<'a>(analysis: &'a Analysis, other: &analysis::Alternative) -> Alt
     }
 }
 
+fn baseline(idle: &IdleBaseline) -> Baseline<'_> {
+    Baseline {
+        wall_s: idle.wall.get(),
+        before_start_s: idle.before_start.get(),
+        interval_s: idle.interval.get(),
+        polling: idle.polling.as_deref(),
+        devices: idle
+            .devices
+            .iter()
+            .map(|d| BaselineDevice {
+                id: &d.id,
+                mean_power_w: d.power.map(Watts::get),
+                u95_mean_power_w: d.u95.map(Watts::get),
+            })
+            .collect(),
+    }
+}
+
 fn sensor(found: &FoundSensor) -> Sensor {
     Sensor {
         power: found.power.as_ref().map(sensor_stream),
@@ -305,7 +354,7 @@ fn sensor_stream(found: &FoundStream) -> SensorStream {
     }
 }
 
-fn device(d: &DeviceAnalysis) -> Device<'_> {
+fn device<'a>(d: &'a DeviceAnalysis, net: Option<&EnergyEstimate>) -> Device<'a> {
     Device {
         id: &d.device.id.0,
         kind: d.device.kind.as_str(),
@@ -315,6 +364,7 @@ fn device(d: &DeviceAnalysis) -> Device<'_> {
         update_period_ms: d.timing.update_period_ms,
         window_ms: d.timing.window_ms,
         energy: energy(&d.energy),
+        net_energy: net.map(energy),
         mean_power_w: d.mean_power.map(Watts::get),
         max_power_w: d.max_power.map(Watts::get),
         mean_utilization_pct: d.mean_utilization_pct,
@@ -322,16 +372,18 @@ fn device(d: &DeviceAnalysis) -> Device<'_> {
         max_memory_bytes: d.max_memory_bytes,
         in_total: d.in_total,
         sensor: d.found.as_ref().map(sensor),
+        sensor_call_share: d.call_share,
     }
 }
 
-fn phase(p: &PhaseAnalysis) -> Phase<'_> {
+fn phase<'a>(p: &'a PhaseAnalysis, net: Option<&EnergyEstimate>) -> Phase<'a> {
     Phase {
         path: &p.path,
         name: &p.name,
         count: p.count,
         wall_s: Seconds::get(p.wall),
         energy: energy(&p.energy),
+        net_energy: net.map(energy),
         mean_power_w: p.mean_power.map(Watts::get),
         samples: p.samples,
         samples_per_s: p.samples_per_s,

@@ -9,7 +9,7 @@
 //! If powerprof dies before the release, the held child reads end-of-file and goes away without running anything.
 
 use std::ffi::{CString, OsString};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use nix::errno::Errno;
@@ -122,6 +122,14 @@ impl ArmedChild {
     /// The child's process id; it is the same before and after the release.
     pub const fn pid(&self) -> Pid {
         self.pid
+    }
+
+    /// In a process forked from powerprof: close its copies of the pipes to the held child, which waits for the end of one of them.
+    pub(super) fn let_go_in_this_process(&self) {
+        for end in [&self.release, &self.exec_errno] {
+            // SAFETY: called in a forked process that leaves by `_exit` and so never drops these a second time.
+            unsafe { libc::close(end.as_raw_fd()) };
+        }
     }
 
     /// Let it run its command; returns once the command has taken the process over.

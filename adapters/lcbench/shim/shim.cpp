@@ -1,34 +1,33 @@
 // What tch 0.24 does not bind and the trainer needs: the fused AdamW kernel, the total norm of a list of gradients, the TF32
-// switch, and the statistics of the device's allocator. Every function returns 0, or -1 with the reason in lcbench_shim_error().
+// switch, the statistics of the device's allocator, and autograd functions of our own. Every function returns 0, or -1 with the reason in lcbench_shim_error().
 // Tensors are `at::Tensor*` as torch-sys hands them out; the lists are borrowed for the call.
 
 #include <ATen/Context.h>
+#include <ATen/ops/addmm.h>
 #include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/mm.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/custom_function.h>
 
-#include <string>
 #include <vector>
+
+#include "guard.h"
 
 namespace {
 
-thread_local std::string error;
+using lcbench::caught;
 
 template <class F>
 int guarded(F body) {
-  try {
+  return caught([&] {
     c10::NoGradGuard no_grad;
     body();
-    return 0;
-  } catch (const std::exception& e) {
-    error = e.what();
-  } catch (...) {
-    error = "unknown C++ exception";
-  }
-  return -1;
+  });
 }
 
 std::vector<at::Tensor> list(at::Tensor* const* tensors, size_t n) {
@@ -45,11 +44,37 @@ std::vector<at::Tensor> contiguous(at::Tensor* const* tensors, size_t n) {
   return out;
 }
 
+using torch::autograd::AutogradContext;
+using torch::autograd::tensor_list;
+
+// Mean cross-entropy of rows (N, E) projected onto a table (V, E), bias (V), against labels (N). Beside autograd's own composition
+// it keeps one (N, V) tensor alive, not three; and the table's gradient is no view of another tensor, so that what else is to be
+// added to it (the gradients of embeddings looked up in the same table) is added in place.
+struct ProjectedCrossEntropy : torch::autograd::Function<ProjectedCrossEntropy> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& rows, const at::Tensor& table, const at::Tensor& bias,
+                            const at::Tensor& labels) {
+    auto log_p = at::log_softmax(at::addmm(bias, rows, table.t()), 1);
+    auto at_label = labels.unsqueeze(1);
+    auto loss = log_p.gather(1, at_label).mean().neg();
+    ctx->save_for_backward({rows, table, at_label, log_p});
+    return loss;
+  }
+
+  static tensor_list backward(AutogradContext* ctx, const tensor_list& gradients) {
+    auto saved = ctx->get_saved_variables();
+    const auto &rows = saved[0], &table = saved[1], &at_label = saved[2];
+    auto d = saved[3].exp();
+    d.scatter_add_(1, at_label, at::full_like(at_label, -1, d.options()));
+    d.mul_(gradients[0].div(static_cast<double>(d.size(0))));
+    return {d.mm(table), d.t().mm(rows), at::Tensor(), at::Tensor()};
+  }
+};
+
 }  // namespace
 
 extern "C" {
 
-const char* lcbench_shim_error() { return error.c_str(); }
+const char* lcbench_shim_error() { return lcbench::error.c_str(); }
 
 // One step of AdamW over n parameters. `step` is a float scalar on their device that holds the number of this step, from 1.
 // Gradients are divided by `scale` (a scalar tensor, or null) inside the kernel: clipping without a pass of its own.
@@ -83,5 +108,9 @@ int lcbench_peak_memory(int device, int64_t* allocated, int64_t* reserved) {
 
 int lcbench_reset_peak_memory(int device) {
   return guarded([&] { c10::getDeviceAllocator(c10::DeviceType::CUDA)->resetPeakStats(static_cast<c10::DeviceIndex>(device)); });
+}
+
+int lcbench_projected_cross_entropy(at::Tensor* rows, at::Tensor* table, at::Tensor* bias, at::Tensor* labels, at::Tensor** out) {
+  return caught([&] { *out = new at::Tensor(ProjectedCrossEntropy::apply(*rows, *table, *bias, *labels)); });
 }
 }

@@ -129,7 +129,8 @@ pub struct Cli {
     #[arg(long, value_name = "N", help_heading = "Training")]
     pub patience: Option<u32>,
 
-    /// What makes weights the best ones [default: rouge-mean for the study's summaries, else f1]
+    /// What makes weights the best ones [default: rouge-mean for the study's summaries, label-tokens where bytes are tokens, else
+    /// f1]
     #[arg(long, value_enum, value_name = "SCORE", help_heading = "Training")]
     pub best_by: Option<BestBy>,
 

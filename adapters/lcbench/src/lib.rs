@@ -9,9 +9,10 @@ pub mod metrics;
 pub mod tokenizer;
 
 pub mod device;
+pub mod shim;
+
 pub mod models;
 pub mod optim;
-pub mod shim;
 
 pub mod generate;
 

@@ -199,6 +199,7 @@ fn settings(
         "best_by": plan.best_by,
         "max_eval": plan.cli.max_eval,
         "score": plan.cli.score,
+        "generate": [plan.limits.max_length, plan.limits.min_length, plan.limits.no_repeat_ngram_size],
         "log_every": plan.cli.log_every,
         "lr": plan.lr,
         "warmup_ratio": plan.warmup_ratio,

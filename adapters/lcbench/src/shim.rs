@@ -26,6 +26,22 @@ unsafe extern "C" {
         decay: f64,
     ) -> c_int;
     fn lcbench_total_norm(tensors: *const *const C_tensor, n: usize, out: *mut *mut C_tensor) -> c_int;
+    fn lcbench_projected_cross_entropy(
+        rows: *const C_tensor,
+        table: *const C_tensor,
+        bias: *const C_tensor,
+        labels: *const C_tensor,
+        out: *mut *mut C_tensor,
+    ) -> c_int;
+    fn lcbench_block_attention(
+        qkv: *const C_tensor,
+        from: *const C_tensor,
+        at: *const C_tensor,
+        padding: *const C_tensor,
+        block: i64,
+        first: f64,
+        result: *mut *mut C_tensor,
+    ) -> c_int;
     fn lcbench_allow_tf32(allow: bool);
     fn lcbench_peak_memory(device: c_int, allocated: *mut i64, reserved: *mut i64) -> c_int;
     fn lcbench_reset_peak_memory(device: c_int) -> c_int;
@@ -102,6 +118,46 @@ pub fn total_norm(tensors: &[&Tensor]) -> Result<Tensor, ShimError> {
         check(lcbench_total_norm(list.as_ptr(), list.len(), &raw mut out))?;
         Ok(Tensor::from_ptr(out))
     }
+}
+
+/// Mean cross-entropy of `rows` (N, E) projected onto `table` (V, E) with `bias` (V), against `labels` (N), with gradients of rows and
+/// table. What libtorch says where the shapes do not fit becomes a panic, as with tch's own operators.
+pub fn projected_cross_entropy(rows: &Tensor, table: &Tensor, bias: &Tensor, labels: &Tensor) -> Tensor {
+    let [rows, table, bias, labels] = [rows, table, bias, labels].map(|t| t.as_ptr());
+    let mut out = std::ptr::null_mut();
+    // SAFETY: as in `total_norm`.
+    let status = unsafe { lcbench_projected_cross_entropy(rows, table, bias, labels, &raw mut out) };
+    if let Err(error) = check(status) {
+        panic!("{error}");
+    }
+    // SAFETY: the call succeeded, so `out` is a handle of its own.
+    unsafe { Tensor::from_ptr(out) }
+}
+
+/// Who sees whom, for [`block_attention`]: query block i of head h sees the key blocks `at[from[h·N + i]..from[h·N + i + 1]]`.
+/// Both are int64 on the CPU.
+#[derive(Debug)]
+pub struct BlockLists {
+    pub from: Tensor,
+    pub at: Tensor,
+    pub block: i64,
+    /// Added to the scores of block 0, except for the first and the last query block.
+    pub first: f64,
+}
+
+/// Block-sparse attention on the CPU: fp32 projections (B, S, 3, H, D) to (B, S, H, D), with gradients. `padding` (B, S) is added to
+/// the scores of each key.
+pub fn block_attention(qkv: &Tensor, lists: &BlockLists, padding: Option<&Tensor>) -> Tensor {
+    let padding = padding.map_or(std::ptr::null(), Tensor::as_ptr);
+    let [qkv, from, at] = [qkv, &lists.from, &lists.at].map(|t| t.as_ptr());
+    let mut out = std::ptr::null_mut();
+    // SAFETY: every pointer is a live at::Tensor borrowed for the call, or null where that is allowed.
+    let status = unsafe { lcbench_block_attention(qkv, from, at, padding, lists.block, lists.first, &raw mut out) };
+    if let Err(error) = check(status) {
+        panic!("{error}");
+    }
+    // SAFETY: the call succeeded, so `out` is a handle of its own.
+    unsafe { Tensor::from_ptr(out) }
 }
 
 /// Whether fp32 matrix products may run on tensor cores with 10-bit mantissas (TF32).

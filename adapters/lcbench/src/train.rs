@@ -139,7 +139,7 @@ impl<'a> Run<'a> {
         let total = job.budget.total;
         let mut optimizer = AdamW::new(params, plan.adamw);
         let mut log = LossLog::new(job.device);
-        let (mut done, mut place, mut saved_at) = (Training::new(total), Place::default(), None);
+        let (mut done, mut place, mut saved_at) = (Training::new(total, plan.scoring), Place::default(), None);
         if let (Some(state), Some(saves)) = (resumed, job.saves) {
             let steps = state.training.steps;
             saves::read_moments(&saves.checkpoint(steps), &mut optimizer, job.trainee, steps)

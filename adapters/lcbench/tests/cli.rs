@@ -1,10 +1,13 @@
 //! `lcbench-train` from the outside: a short run that learns, its summary, its markers' file, and its error messages.
 
+mod program;
+
 use std::{
     fs,
-    io::Read,
     process::{Command, Output},
 };
+
+use program::{Run, markers};
 
 fn lcbench(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lcbench-train"));
@@ -122,29 +125,7 @@ fn the_seed_decides_everything() {
 
 #[test]
 fn phases_arrive_on_the_marker_pipe() {
-    let dir = tempfile::tempdir().unwrap();
-    let pipe = dir.path().join("markers");
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let read = {
-        let pipe = pipe.clone();
-        std::thread::spawn(move || {
-            let mut text = String::new();
-            // Opened for writing too, so that opening does not wait for the trainer.
-            fs::File::open(pipe).unwrap().read_to_string(&mut text).unwrap();
-            text
-        })
-    };
-    let holder = fs::OpenOptions::new().write(true).open(&pipe).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lcbench-train"));
-    command.args(SHORT).args(["--max-steps", "2", "--log-every", "1"]);
-    let output = command
-        .env("OMP_WAIT_POLICY", "PASSIVE")
-        .env("POWERPROF_MARKERS", &pipe)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", stderr(&output));
-    drop(holder);
-    let text = read.join().unwrap();
+    let text = markers(&Run::new(SHORT).and(["--max-steps", "2", "--log-every", "1"]));
     let events: Vec<(&str, &str)> = text
         .lines()
         .filter_map(|line| Some((line.split(' ').next()?, line.split(' ').nth(1)?)))

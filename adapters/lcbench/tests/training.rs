@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use program::{Run, command, fails, succeeds};
+use program::{Run, command, fails, markers, succeeds};
 use serde_json::Value;
 
 /// Rows whose outputs have as many bytes as one another, so that means over labels weigh every document the same.
@@ -329,6 +329,78 @@ fn the_largest_batch_that_fits_is_found_and_used() {
 }
 
 #[test]
+fn validations_saves_and_trials_have_phases_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let run =
+        quick(&dir.path().join("data")).and(["--batch-size", "auto", "--max-batch-size", "6", "--accumulate", "2"]);
+    let run = run.and([
+        "--max-steps",
+        "4",
+        "--eval-every",
+        "2",
+        "--save",
+        dir.path().join("saved").to_str().unwrap(),
+    ]);
+    let text = markers(&run.and(["--best-by", "loss", "--lr", "1e-3"]));
+    let mut open: Vec<&str> = Vec::new();
+    let mut paths: std::collections::BTreeMap<String, u32> = std::collections::BTreeMap::new();
+    let mut trained = 0;
+    for line in text.lines() {
+        let mut words = line.split(' ');
+        match (words.next(), words.next()) {
+            (Some("begin"), Some(name)) => open.push(name),
+            (Some("end"), Some(name)) => {
+                let path = open.join("/");
+                if path == "train/step" {
+                    trained += line
+                        .split_once("samples=")
+                        .unwrap()
+                        .1
+                        .split(' ')
+                        .next()
+                        .unwrap()
+                        .parse::<u32>()
+                        .unwrap();
+                }
+                *paths.entry(path).or_default() += 1;
+                assert_eq!(open.pop(), Some(name), "{text}");
+            }
+            _ => {}
+        }
+    }
+    assert!(open.is_empty());
+    let count = |path: &str| paths.get(path).copied().unwrap_or(0);
+    assert_eq!(trained, 4 * 2 * 6);
+    // Trials are programs that run a model too, and none of their phases is here.
+    assert_eq!(
+        (count("search"), count("load"), count("tokenize"), count("train")),
+        (1, 2, 1, 1),
+        "{paths:?}"
+    );
+    assert_eq!(
+        (
+            count("train/step"),
+            count("train/step/forward"),
+            count("train/step/optimizer")
+        ),
+        (4, 8, 4)
+    );
+    assert_eq!(
+        (
+            count("train/validate"),
+            count("train/validate/step"),
+            count("train/save")
+        ),
+        (2, 2, 2),
+        "{paths:?}"
+    );
+    assert_eq!(
+        (count("validate"), count("infer"), count("train/step/validate")),
+        (1, 1, 0)
+    );
+}
+
+#[test]
 fn ids_are_kept_from_run_to_run() {
     let dir = tempfile::tempdir().unwrap();
     let (data, cache) = (dir.path().join("data"), dir.path().join("cache"));
@@ -469,6 +541,27 @@ fn the_recipe_sets_what_the_summary_says() {
     assert_eq!(summary["precision"], "tf32");
     // 77 rows are 39 batches: 32 make the one step.
     assert_eq!(summary["train"]["work"]["samples"], 64);
+}
+
+#[test]
+fn a_training_can_be_judged_by_what_it_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = quick(&dir.path().join("data")).and(["--batch-size", "8", "--max-steps", "4", "--eval-every", "2"]);
+    let run = run.and(["--score", "generate", "--max-eval", "3"]);
+    let train = &succeeds(&run)["train"];
+    assert_eq!(
+        (&train["scoring"], &train["validations"][1]["step"]),
+        (&"generate".into(), &4.into())
+    );
+    assert!(
+        train["validations"][0]["f1"].is_f64() && train["best"]["score"].is_f64(),
+        "{train}"
+    );
+    let text = fails(&run.and(["--best-by", "loss"]), 2);
+    assert!(
+        text.contains("--best-by loss") && text.contains("teacher-forced"),
+        "{text}"
+    );
 }
 
 #[test]

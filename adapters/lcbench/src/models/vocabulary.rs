@@ -1,11 +1,12 @@
 //! The table that the published models use three times: embeddings of source and target tokens, and output projection.
 
-use tch::{Reduction, Tensor};
+use tch::Tensor;
 
 use super::{
-    input::{IGNORED, Target},
+    input::Target,
     params::{Builder, Init},
 };
+use crate::shim;
 
 /// Name of the bias of the logits. A checkpoint may lack it: zeros then.
 pub const LOGITS_BIAS: &str = "final_logits_bias";
@@ -34,9 +35,15 @@ impl Vocabulary {
     }
 
     /// (..., E) from ids (...).
+    ///
+    /// The gradient is sparse, so that autograd adds the rows that were looked up to the output projection's gradient, in place:
+    /// a dense one would be another whole table, zeroed, filled and added, for each of the two look-ups.
     pub fn embed(&self, ids: &Tensor) -> Tensor {
-        // The padding row gets no gradient from look-ups, only from the output projection, as in torch's nn.Embedding.
-        let embedded = Tensor::embedding(&self.table, ids, self.pad, false, false);
+        let embedded = Tensor::embedding(&self.table, ids, -1, false, true);
+        // The padding row gets no gradient from look-ups, only from the output projection, as in torch's nn.Embedding. (Its
+        // padding_idx would ask the device how many others there are.)
+        let padding = ids.eq(self.pad).unsqueeze(-1);
+        let embedded = embedded.detach().where_self(&padding, &embedded);
         if self.scale == 1.0 {
             embedded
         } else {
@@ -56,7 +63,6 @@ impl Vocabulary {
             .scored
             .as_ref()
             .map_or(rows.shallow_clone(), |scored| rows.index_select(0, scored));
-        self.logits(&rows)
-            .cross_entropy_loss::<Tensor>(&target.labels, None, Reduction::Mean, IGNORED, 0.0)
+        shim::projected_cross_entropy(&rows, &self.table, &self.bias, &target.labels)
     }
 }

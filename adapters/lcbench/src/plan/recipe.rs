@@ -77,7 +77,7 @@ pub fn paper(model: Model, set: Option<Published>, seq_len: usize) -> Result<Hyp
         max_epochs: 50.0,
         eval_every: if asks { 10 } else { 500 },
         patience: 3,
-        best_by: best_by(Some(set)),
+        best_by: best_by(set),
         lr: 2e-5,
         warmup_ratio: 0.1,
         weight_decay: 1e-3,
@@ -92,11 +92,11 @@ pub fn paper(model: Model, set: Option<Published>, seq_len: usize) -> Result<Hyp
     })
 }
 
-/// The score by which a set is judged.
-pub fn best_by(set: Option<Published>) -> BestBy {
+/// The score by which a published set is judged.
+pub fn best_by(set: Published) -> BestBy {
     match set {
-        Some(Published::GovReport | Published::SummScreenFd | Published::QmSum) => BestBy::RougeMean,
-        Some(Published::Qasper) | None => BestBy::F1,
+        Published::GovReport | Published::SummScreenFd | Published::QmSum => BestBy::RougeMean,
+        Published::Qasper => BestBy::F1,
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     stream::Place,
     watch::{Validation, Watch},
 };
-use crate::phases::Work;
+use crate::{metrics::Scoring, phases::Work};
 
 /// Names the layout of a saved state; another one is not read.
 pub const SCHEMA: &str = "lcbench.training/1";
@@ -23,6 +23,8 @@ pub struct Training {
     pub seconds: f64,
     /// (step, mean loss since the entry before), about every --log-every steps.
     pub losses: Vec<(u64, f64)>,
+    /// Whose scores `validations` are: teacher-forced or generated.
+    pub scoring: String,
     pub validations: Vec<Validation>,
     #[serde(flatten)]
     pub watch: Watch,
@@ -34,13 +36,14 @@ pub struct Training {
 }
 
 impl Training {
-    pub fn new(of: u64) -> Self {
+    pub fn new(of: u64, scoring: Scoring) -> Self {
         Self {
             steps: 0,
             of,
             work: Work::default(),
             seconds: 0.0,
             losses: Vec::new(),
+            scoring: scoring.name().into(),
             validations: Vec::new(),
             watch: Watch::default(),
             stopped_early: false,
@@ -86,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_state_reads_as_it_was_written_to_the_last_bit() {
-        let mut training = Training::new(9);
+        let mut training = Training::new(9, Scoring::TeacherForced);
         training.losses = vec![(1, 0.1 + 0.2), (2, f64::from(1.1_f32)), (3, 1e-300)];
         training.watch.see(crate::cli::BestBy::F1, 2, Some(1.0 / 3.0));
         let state = State {
@@ -104,7 +107,7 @@ mod tests {
     fn the_setting_that_differs_is_named() {
         let state = |settings: &str| State {
             schema: SCHEMA.into(),
-            training: Training::new(1),
+            training: Training::new(1, Scoring::TeacherForced),
             place: Place::default(),
             pending: (0.0, 0),
             settings: serde_json::from_str(settings).unwrap(),

@@ -1,8 +1,11 @@
 //! Runs of `lcbench-train` with a summary to look into.
 
+#![allow(dead_code)] // each test program uses a part of it
+
 use std::{
     ffi::{OsStr, OsString},
     fs,
+    io::Read,
     process::Command,
 };
 
@@ -68,4 +71,29 @@ pub fn fails(run: &Run, status: i32) -> String {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(status), "{run:?}: {said}");
     said
+}
+
+/// The markers that a run which must succeed writes to its pipe, line by line.
+pub fn markers(run: &Run) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("markers");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let read = {
+        let pipe = pipe.clone();
+        std::thread::spawn(move || {
+            let mut text = String::new();
+            fs::File::open(pipe).unwrap().read_to_string(&mut text).unwrap();
+            text
+        })
+    };
+    // Open for writing too, so that the reader waits for the trainer.
+    let holder = fs::OpenOptions::new().write(true).open(&pipe).unwrap();
+    let output = command(run).env("POWERPROF_MARKERS", &pipe).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{run:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    drop(holder);
+    read.join().unwrap()
 }

@@ -1,5 +1,8 @@
-//! BigBird's encoder self-attention, exact, on fused attention kernels: three calls a layer, one for each kind of query block
-//! (`blocks`), on gathered key blocks. A mask exists only where a row is padded, or block 0 counts several times.
+//! BigBird's encoder self-attention, exact.
+//!
+//! *On a CPU*, one kernel of our own that reads key blocks where they lie (`shim/block_attention.cpp`). *Elsewhere*, fused attention
+//! kernels: three calls a layer, one for each kind of query block (`blocks`), on gathered key blocks. A mask exists only where a
+//! row is padded, or block 0 counts several times.
 
 use tch::Tensor;
 
@@ -7,10 +10,13 @@ use super::{
     blocks::{Keys, Pattern},
     config::BigBirdConfig,
 };
-use crate::models::{
-    attention::Shape,
-    layers::{Linear, Mode},
-    params::Builder,
+use crate::{
+    models::{
+        attention::Shape,
+        layers::{Linear, Mode},
+        params::Builder,
+    },
+    shim,
 };
 
 /// Who sees whom in one layer.
@@ -49,6 +55,10 @@ impl BlockAttention {
     /// (B, S, E) to (B, S, E). `padding` is (B, S), added to the scores of each key. Blocks want S to be whole blocks.
     pub fn forward(&self, h: &Tensor, sight: Sight<'_>, padding: Option<&Tensor>, mode: Mode) -> Tensor {
         let qkv = self.qkv.forward(h).unflatten(2, [3, self.heads, -1]); // (B, S, 3, H, D)
+        if let Sight::Blocks(Pattern { lists: Some(lists), .. }) = sight {
+            let o = shim::block_attention(&qkv, lists, padding); // (B, S, H, D)
+            return self.output.forward(&o.flatten(2, 3));
+        }
         let qkv = qkv.permute([2, 0, 3, 1, 4]); // (3, B, H, S, D)
         let o = match sight {
             Sight::All => {

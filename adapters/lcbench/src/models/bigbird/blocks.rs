@@ -20,6 +20,7 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 use tch::{Device, Kind, Tensor};
 
 use super::config::BigBirdConfig;
+use crate::shim::BlockLists;
 
 /// What stands for the random blocks when the model is not training.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub struct Pattern {
     pub near: Keys,
     /// Query blocks 2..N-2.
     pub middle: Keys,
+    /// The same for all query blocks, where one kernel does all: on a CPU.
+    pub lists: Option<BlockLists>,
 }
 
 impl Pattern {
@@ -90,23 +93,49 @@ impl Pattern {
             }
         };
         let middle: Vec<i64> = (2..blocks - 2).collect();
+        // Block 0 comes first in both: `repeated_first` counts on it.
+        let near = |row| match row {
+            1 => vec![0, 1, 2, blocks - 1],
+            _ => vec![0, blocks - 3, blocks - 2, blocks - 1],
+        };
+        let far = |row| vec![0, row - 1, row, row + 1, blocks - 1];
+        let lists = || {
+            let (mut from, mut at) = (vec![0], Vec::new());
+            for head in 0..heads {
+                for row in 0..blocks {
+                    match row {
+                        _ if row == 0 || row == blocks - 1 => at.extend(0..blocks),
+                        _ if row == 1 || row == blocks - 2 => at.extend([&near(row)[..], random(head, row)].concat()),
+                        _ => at.extend([&far(row)[..], random(head, row)].concat()),
+                    }
+                    from.push(at.len() as i64);
+                }
+            }
+            BlockLists {
+                from: Tensor::from_slice(&from),
+                at: Tensor::from_slice(&at),
+                block: config.block_size,
+                first: if drawn.is_none() { times_first(config).ln() } else { 0.0 },
+            }
+        };
         Self {
             block: config.block_size,
             blocks,
-            // Block 0 comes first in both: `repeated_first` counts on it.
-            near: keys(&[1, blocks - 2], &|row| match row {
-                1 => vec![0, 1, 2, blocks - 1],
-                _ => vec![0, blocks - 3, blocks - 2, blocks - 1],
-            }),
-            middle: keys(&middle, &|row| vec![0, row - 1, row, row + 1, blocks - 1]),
+            near: keys(&[1, blocks - 2], &near),
+            middle: keys(&middle, &far),
+            lists: (device == Device::Cpu).then(lists),
         }
     }
 }
 
+/// How often block 0 counts where it stands for the random blocks.
+fn times_first(config: &BigBirdConfig) -> f64 {
+    (1 + config.num_random_blocks) as f64
+}
+
 /// (1, 1, 1, M·block): ln(1 + R) on the keys of the first block.
 fn repeated_first(config: &BigBirdConfig, seen: i64, device: Device) -> Tensor {
-    let times = (1 + config.num_random_blocks) as f64;
-    let first = Tensor::full([config.block_size], times.ln(), (Kind::Float, device));
+    let first = Tensor::full([config.block_size], times_first(config).ln(), (Kind::Float, device));
     first
         .constant_pad_nd([0, (seen - 1) * config.block_size])
         .view([1, 1, 1, -1])
