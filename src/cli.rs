@@ -129,6 +129,14 @@ pub enum ReportFormat {
     Html,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EstimatorChoice {
+    Auto,
+    Interval,
+    Regression,
+    All,
+}
+
 #[derive(Debug, Args)]
 pub struct ReportArgs {
     /// The recording; several are the nodes of one run, and are put together
@@ -137,6 +145,11 @@ pub struct ReportArgs {
 
     #[arg(long, value_enum, default_value = "text")]
     pub format: ReportFormat,
+
+    /// How phases are estimated: from the readings' sums at their edges, by regression on the sensor model, or whichever is surer;
+    /// `all` shows them side by side
+    #[arg(long, value_enum, default_value = "auto")]
+    pub estimator: EstimatorChoice,
 
     /// Add the figures of Ang, Dhingra and Wills 2022 by their own formulas, beside the exact ones
     #[arg(long)]

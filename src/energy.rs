@@ -20,6 +20,8 @@ mod checks;
 mod combine;
 mod counter;
 mod curve;
+#[cfg(test)]
+mod faults;
 mod idle;
 mod integrate;
 mod interval;

@@ -53,6 +53,11 @@ pub fn load(path: &Path) -> anyhow::Result<Loaded> {
 
 /// Read and analyse the recordings of the nodes of one run.
 pub fn load_run(paths: &[PathBuf]) -> anyhow::Result<Loaded> {
+    load_run_by(paths, &Options::default())
+}
+
+/// The same, analysed in a certain way.
+pub fn load_run_by(paths: &[PathBuf], options: &Options) -> anyhow::Result<Loaded> {
     let nodes: Result<Vec<_>, _> = paths.iter().map(|path| LoadedNode::open(path)).collect();
     let mut nodes = nodes?;
     let mut recordings: Vec<&mut Recording> = nodes.iter_mut().map(|node| &mut node.recording).collect();
@@ -67,8 +72,7 @@ pub fn load_run(paths: &[PathBuf]) -> anyhow::Result<Loaded> {
         })
         .collect();
     let together = energy::together(&parts);
-    let options = Options::default();
-    let mut analysis = energy::analyze_nodes(&parts, &together, &options, |n, device| nodes[n].streams(device))?;
+    let mut analysis = energy::analyze_nodes(&parts, &together, options, |n, device| nodes[n].streams(device))?;
     if let [only] = parts.as_slice() {
         let net = energy::net_of_idle(only.recording, only.spans, &analysis, |device| nodes[0].streams(device));
         analysis.idle = net?;

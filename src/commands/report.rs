@@ -2,8 +2,9 @@
 
 use super::output::{self, Failure, Outcome};
 use super::{load, plot};
-use crate::cli::{ReportArgs, ReportFormat};
-use crate::energy;
+use crate::cli::{EstimatorChoice, ReportArgs, ReportFormat};
+use crate::energy::{self, Estimator, Options};
+use crate::model::analysis::Alternative;
 use crate::report::{csv, html, json, markdown, text};
 
 pub fn run(args: &ReportArgs) -> Outcome {
@@ -11,7 +12,7 @@ pub fn run(args: &ReportArgs) -> Outcome {
         let error = anyhow::anyhow!("--as-paper: CSV has one row per phase, and no place for it\nhint: --format json");
         return Err(Failure { error, status: 2 });
     }
-    let mut loaded = load::load_run(&args.recordings)?;
+    let mut loaded = by_estimator(args)?;
     if args.as_paper {
         // The study looked at one GPU of one machine.
         let node = &loaded.nodes[0];
@@ -33,6 +34,29 @@ pub fn run(args: &ReportArgs) -> Outcome {
     };
     output::deliver(data.as_bytes(), args.output.as_deref(), args.force)?;
     Ok(0)
+}
+
+/// The run, analysed as asked: by one estimator, or by the usual one with the others beside it.
+fn by_estimator(args: &ReportArgs) -> anyhow::Result<load::Loaded> {
+    let by = |estimator| load::load_run_by(&args.recordings, &Options { estimator });
+    match args.estimator {
+        EstimatorChoice::Auto => by(Estimator::Auto),
+        EstimatorChoice::Interval => by(Estimator::Interval),
+        EstimatorChoice::Regression => by(Estimator::Regression),
+        EstimatorChoice::All => {
+            let mut loaded = by(Estimator::Auto)?;
+            for (name, estimator) in [("interval", Estimator::Interval), ("regression", Estimator::Regression)] {
+                let other = by(estimator)?.analysis;
+                loaded.analysis.alternatives.push(Alternative {
+                    estimator: name,
+                    total: other.total,
+                    unattributed: other.unattributed.energy,
+                    phases: other.phases.iter().map(|p| p.energy).collect(),
+                });
+            }
+            Ok(loaded)
+        }
+    }
 }
 
 fn text_options(args: &ReportArgs) -> text::TextOptions {

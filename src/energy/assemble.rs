@@ -93,6 +93,7 @@ pub fn analyze_nodes<E>(
         warnings,
         idle: None,
         study: None,
+        alternatives: Vec::new(),
     })
 }
 
@@ -256,6 +257,7 @@ fn device_row(placed: &Placed) -> DeviceAnalysis {
         max_memory_bytes: part.max_memory,
         call_share: part.call_share,
         in_total: part.in_total,
+        found: part.found,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Tests a recording is put to, each a verdict and a sentence, and the warnings that follow from them.
 
-use crate::model::analysis::{Check, CheckStatus};
+use crate::model::analysis::{Check, CheckStatus, FoundMs};
 use crate::model::device::Device;
 use crate::model::recording::Recording;
 use crate::model::span::Spans;
@@ -94,15 +94,32 @@ fn agreement(device: &Device, ratio: f64, seconds: f64) -> Check {
 /// What was found about the sensor.
 pub fn of_model(device: &Device, model: &Model) -> Option<Check> {
     let id = &device.id;
+    let found = model.found();
+    let with = |ms: FoundMs| format!("{:.1} ± {:.1}", ms.value, ms.u95.max(0.1));
     let mut parts = Vec::new();
-    if let Some(power) = &model.power {
+    if let Some(power) = &found.power {
+        let window = power
+            .window
+            .map(|(ms, shape)| format!("a mean over {} ms ({shape})", with(ms)));
         parts.push(format!(
-            "power updates every {:.1} ms, a mean over {:.1} ms, seen {:.1} ms later",
-            power.period_ms, power.theta.window, power.theta.delay
+            "power updates every {:.2} ms (jitter {:.1} ms), {}, seen {} ms later",
+            power.period.value,
+            power.jitter_ms,
+            window.unwrap_or_default(),
+            with(power.delay)
         ));
     }
-    if let Some(counter) = &model.counter {
-        parts.push(format!("the counter moves every {:.1} ms", counter.period_ms));
+    if let Some(counter) = &found.counter {
+        parts.push(format!(
+            "the counter moves every {:.2} ms (jitter {:.1} ms), seen {} ms later",
+            counter.period.value,
+            counter.jitter_ms,
+            with(counter.delay)
+        ));
+    }
+    parts.push(format!("power lags behind the markers by {} ms", with(found.lag)));
+    if found.in_parts {
+        parts.push("the power inside phases has a shape, so they were estimated in parts".into());
     }
     match model.kind {
         CounterKind::Continuous => parts.push("it adds up all time".into()),
@@ -121,6 +138,36 @@ pub fn of_model(device: &Device, model: &Model) -> Option<Check> {
         status,
         format!("{id}: {}", parts.join("; ")),
     ))
+}
+
+/// Two halves of the readings, each fitted alone: do they differ by more than the intervals allow?
+pub fn of_halves(device: &Device, spans: &Spans, model: &Model) -> Option<Check> {
+    /// The largest of a few dozen normal deviations stays below the first, and never comes near the second.
+    const USUAL: f64 = 3.5;
+    const NEVER: f64 = 7.0;
+    let id = &device.id;
+    let halves = model.halves.as_ref()?;
+    let deviation = |&(difference, sd): &(f64, f64)| if sd > 0.0 { difference.abs() / sd } else { 0.0 };
+    let worst = (0..halves.len()).max_by(|&a, &b| deviation(&halves[a]).total_cmp(&deviation(&halves[b])))?;
+    let size = deviation(&halves[worst]);
+    let name = spans
+        .phases
+        .get(worst)
+        .map_or("the time outside all phases", |p| p.path.as_str());
+    let status = match size {
+        s if s < USUAL => CheckStatus::Pass,
+        s if s < NEVER => CheckStatus::Warn,
+        _ => CheckStatus::Fail,
+    };
+    let detail = match status {
+        CheckStatus::Pass => format!(
+            "every second block of readings of {id} gives the same energies as the others: the largest difference, at {name}, is {size:.1} of its standard uncertainties"
+        ),
+        _ => format!(
+            "two halves of the readings of {id} disagree about {name} by {size:.1} standard uncertainties: its power follows something that no marker says, and intervals of short phases are too narrow"
+        ),
+    };
+    Some(check(format!("split_half:{id}"), status, detail))
 }
 
 /// Two phases of which only the sum is known; `None` where one of them is the time outside all phases.

@@ -184,6 +184,16 @@ fn a_real_board_agrees_with_the_external_meter() {
     check("total", &calibrated.total, truth[0] + truth[1], 0.01);
     check("high", &calibrated.phases[0].energy, truth[0], 0.03);
     check("low", &calibrated.phases[1].energy, truth[1], 0.06);
+    let power = calibrated.devices[0]
+        .found
+        .and_then(|f| f.power)
+        .expect("a model of the sensor");
+    assert!((power.period.value - 101.2).abs() < 0.1, "{power:?}");
+    let (window, shape) = power.window.expect("a window");
+    assert!(
+        (window.value - 25.0).abs() < 2.0 && shape == "low-pass",
+        "{window:?} {shape}"
+    );
     // Without the board's calibration the sensor's tolerance holds the difference.
     let plain = analysed(&readings, &edges, None);
     check("total, not calibrated", &plain.total, truth[0] + truth[1], 0.1);

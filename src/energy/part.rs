@@ -1,6 +1,6 @@
 //! One device: its readings to a figure for each phase, with the sensor model where it has something to add.
 
-use crate::model::analysis::{Check, CheckStatus, Grade};
+use crate::model::analysis::{Check, CheckStatus, FoundSensor, Grade};
 use crate::model::device::{Device, SensorTiming, Source};
 use crate::model::recording::{DeviceStreams, Recording};
 use crate::model::span::Spans;
@@ -32,6 +32,7 @@ pub struct Part<'a> {
     pub max_memory: Option<u64>,
     pub max_power: Option<f64>,
     pub timing: SensorTiming,
+    pub found: Option<FoundSensor>,
     pub call_share: Option<f64>,
 }
 
@@ -68,6 +69,7 @@ pub fn one_device<'a>(
         max_memory,
         max_power: None,
         timing: device.power_timing,
+        found: None,
         call_share: calls::share(device, readings, run),
     };
     let Some(mut curve) = curve::build(device, &readings.power, run) else {
@@ -119,8 +121,10 @@ pub fn one_device<'a>(
     part.figures = split.figures;
     part.max_power = max_power(readings, &curve, run);
     part.timing = timing(device, &curve, model.as_ref());
+    part.found = model.as_ref().map(Model::found);
     let mut found = checks::of_device(device, &curve.story, run.seconds());
     found.extend(doubts);
+    found.extend(model.as_ref().and_then(|model| checks::of_halves(device, spans, model)));
     found.extend(together);
     (part, found)
 }

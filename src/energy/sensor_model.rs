@@ -24,17 +24,17 @@ mod ramp;
 mod rows;
 
 pub use closure::{Known, condition};
-pub use design::Shape;
 pub use kind::CounterKind;
 pub use matrix::{Symmetric, dot};
 
+use crate::model::analysis::{FoundMs, FoundSensor, FoundStream};
 use crate::model::device::Device;
 use crate::model::sample::PowerStream;
 use crate::model::time::Interval;
 
 use super::curve::PowerRange;
 use super::timeline::Timeline;
-use design::Theta;
+use design::{Shape, Theta};
 use energies::Estimate;
 use fit::{Setting, Stream};
 use overlap::Overlap;
@@ -85,6 +85,43 @@ pub struct Model {
     /// For each leaf, energy by one half of the readings less that by the other, and how much of it noise explains (one standard
     /// deviation), joules.
     pub halves: Option<Vec<(f64, f64)>>,
+}
+
+impl Model {
+    /// What a report says of the sensor.
+    pub fn found(&self) -> FoundSensor {
+        FoundSensor {
+            power: self.power.map(|found| found.shown(true)),
+            counter: self.counter.map(|found| found.shown(false)),
+            counter_kind: match self.kind {
+                CounterKind::Continuous => "continuous",
+                CounterKind::Sampled => "sampled",
+                CounterKind::Unknown => "unknown",
+            },
+            lag: FoundMs {
+                value: self.ramp.lag_ms,
+                u95: 2.0 * self.ramp.sd_ms,
+            },
+            in_parts: self.in_parts,
+        }
+    }
+}
+
+impl Found {
+    fn shown(&self, windowed: bool) -> FoundStream {
+        let ms = |value: f64, sd: f64| FoundMs { value, u95: 2.0 * sd };
+        let shape = match self.theta.shape {
+            Shape::Boxcar => "boxcar",
+            Shape::LowPass => "low-pass",
+        };
+        FoundStream {
+            updates: self.updates,
+            period: ms(self.period_ms, self.period_sd_ms),
+            window: windowed.then(|| (ms(self.theta.window, self.window_sd_ms), shape)),
+            delay: ms(self.theta.delay, self.delay_sd_ms),
+            jitter_ms: self.jitter_ms,
+        }
+    }
 }
 
 /// Why there is no model.

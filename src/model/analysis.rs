@@ -103,6 +103,40 @@ pub struct RunSummary {
     pub simulated: Option<String>,
 }
 
+/// A property of a sensor, as the readings have it, with the half-width of its 95 % interval. Milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FoundMs {
+    pub value: f64,
+    pub u95: f64,
+}
+
+/// What was found about one stream of readings.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FoundStream {
+    /// Updates that the estimate rests on.
+    pub updates: usize,
+    pub period: FoundMs,
+    /// A power reading's window, and its shape (`boxcar` or `low-pass`, of which twice the time constant is given).
+    pub window: Option<(FoundMs, &'static str)>,
+    /// From the end of a window, or a tick, until it is seen.
+    pub delay: FoundMs,
+    /// Standard deviation of the sensor's updates about its clock, milliseconds.
+    pub jitter_ms: f64,
+}
+
+/// What was found about a sensor from the run's own readings.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FoundSensor {
+    pub power: Option<FoundStream>,
+    pub counter: Option<FoundStream>,
+    /// `continuous` (the counter adds up all time), `sampled` (only what the power readings see), or `unknown`.
+    pub counter_kind: &'static str,
+    /// How far the power follows behind the markers.
+    pub lag: FoundMs,
+    /// Whether phases were fitted in parts, for their power has a shape.
+    pub in_parts: bool,
+}
+
 /// One device over the whole run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeviceAnalysis {
@@ -115,6 +149,8 @@ pub struct DeviceAnalysis {
     pub mean_utilization_pct: Option<f64>,
     pub mean_memory_bytes: Option<f64>,
     pub max_memory_bytes: Option<u64>,
+    /// What the readings themselves say of the sensor.
+    pub found: Option<FoundSensor>,
     /// Share of the run spent inside this sensor's calls; `None` where there were none.
     pub call_share: Option<f64>,
     /// Whether it is part of the sums (false where another recorded device contains it).
@@ -184,6 +220,16 @@ pub struct Check {
     pub detail: String,
 }
 
+/// The energies of a run by one estimator.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alternative {
+    pub estimator: &'static str,
+    pub total: EnergyEstimate,
+    pub unattributed: EnergyEstimate,
+    /// In the order of the analysis's phases.
+    pub phases: Vec<EnergyEstimate>,
+}
+
 /// One device before the command ran, and its energy without that.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IdleDevice {
@@ -228,4 +274,6 @@ pub struct Analysis {
     pub idle: Option<IdleBaseline>,
     /// The run in the study's figures, where they were asked for.
     pub study: Option<Study>,
+    /// The same by other estimators, where they were asked for.
+    pub alternatives: Vec<Alternative>,
 }

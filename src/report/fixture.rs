@@ -78,6 +78,7 @@ fn analysed(device: Device, energy: EnergyEstimate, max_w: f64, util: f64, memor
         max_memory_bytes: memory_gib.map(|g| (g * 1.1 * GIB) as u64),
         call_share: (!estimate).then_some(0.0031),
         in_total: true,
+        found: None,
         device,
         energy,
     }
@@ -227,6 +228,7 @@ pub fn training() -> Analysis {
         warnings: vec!["cpu0: /sys/class/powercap/intel-rapl:0/energy_uj: permission denied; its power is estimated".to_owned()],
         idle: None,
         study: None,
+        alternatives: Vec::new(),
     }
 }
 
@@ -272,5 +274,6 @@ pub fn empty() -> Analysis {
         warnings: Vec::new(),
         idle: None,
         study: None,
+        alternatives: Vec::new(),
     }
 }

@@ -5,7 +5,9 @@
 use serde::Serialize;
 
 use super::{ReportError, notes};
-use crate::model::analysis::{Analysis, DeviceAnalysis, DeviceEnergy, EnergyEstimate, IdleBaseline, PhaseAnalysis};
+use crate::model::analysis::{
+    self, Analysis, DeviceAnalysis, DeviceEnergy, EnergyEstimate, FoundSensor, FoundStream, IdleBaseline, PhaseAnalysis,
+};
 use crate::model::study::Study;
 use crate::model::units::{Joules, Seconds, Watts};
 
@@ -24,6 +26,9 @@ struct Report<'a> {
     metrics: Vec<Metric<'a>>,
     checks: Vec<Check<'a>>,
     warnings: &'a [String],
+    /// The same by other estimators, where they were asked for (`--estimator all`).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    alternatives: Vec<Alternative<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     as_paper: Option<AsPaper<'a>>,
 }
@@ -90,7 +95,46 @@ struct Device<'a> {
     mean_memory_bytes: Option<f64>,
     max_memory_bytes: Option<u64>,
     in_total: bool,
+    sensor: Option<Sensor>,
     sensor_call_share: Option<f64>,
+}
+
+/// What the readings say of the sensor; `u95_*` are half-widths of 95 % intervals.
+#[derive(Serialize)]
+struct Sensor {
+    power: Option<SensorStream>,
+    counter: Option<SensorStream>,
+    counter_kind: &'static str,
+    power_lag_ms: f64,
+    u95_power_lag_ms: f64,
+    phases_in_parts: bool,
+}
+
+#[derive(Serialize)]
+struct SensorStream {
+    updates: usize,
+    update_period_ms: f64,
+    u95_update_period_ms: f64,
+    window_ms: Option<f64>,
+    u95_window_ms: Option<f64>,
+    window_shape: Option<&'static str>,
+    delay_ms: f64,
+    u95_delay_ms: f64,
+    jitter_ms: f64,
+}
+
+#[derive(Serialize)]
+struct Alternative<'a> {
+    estimator: &'static str,
+    total: Energy,
+    unattributed: Energy,
+    phases: Vec<AlternativePhase<'a>>,
+}
+
+#[derive(Serialize)]
+struct AlternativePhase<'a> {
+    path: &'a str,
+    energy: Energy,
 }
 
 #[derive(Serialize)]
@@ -214,6 +258,7 @@ pub fn render(analysis: &Analysis) -> Result<String, ReportError> {
             })
             .collect(),
         warnings: &analysis.warnings,
+        alternatives: analysis.alternatives.iter().map(|a| alternative(analysis, a)).collect(),
         as_paper: analysis.study.as_ref().map(as_paper),
     };
     Ok(serde_json::to_string_pretty(&report)? + "\n")
@@ -251,6 +296,21 @@ fn energy(e: &EnergyEstimate) -> Energy {
     }
 }
 
+fn alternative<'a>(analysis: &'a Analysis, other: &analysis::Alternative) -> Alternative<'a> {
+    let phases = analysis.phases.iter().zip(&other.phases);
+    Alternative {
+        estimator: other.estimator,
+        total: energy(&other.total),
+        unattributed: energy(&other.unattributed),
+        phases: phases
+            .map(|(phase, e)| AlternativePhase {
+                path: &phase.path,
+                energy: energy(e),
+            })
+            .collect(),
+    }
+}
+
 fn baseline(idle: &IdleBaseline) -> Baseline<'_> {
     Baseline {
         wall_s: idle.wall.get(),
@@ -266,6 +326,31 @@ fn baseline(idle: &IdleBaseline) -> Baseline<'_> {
                 u95_mean_power_w: d.u95.map(Watts::get),
             })
             .collect(),
+    }
+}
+
+fn sensor(found: &FoundSensor) -> Sensor {
+    Sensor {
+        power: found.power.as_ref().map(sensor_stream),
+        counter: found.counter.as_ref().map(sensor_stream),
+        counter_kind: found.counter_kind,
+        power_lag_ms: found.lag.value,
+        u95_power_lag_ms: found.lag.u95,
+        phases_in_parts: found.in_parts,
+    }
+}
+
+fn sensor_stream(found: &FoundStream) -> SensorStream {
+    SensorStream {
+        updates: found.updates,
+        update_period_ms: found.period.value,
+        u95_update_period_ms: found.period.u95,
+        window_ms: found.window.map(|(ms, _)| ms.value),
+        u95_window_ms: found.window.map(|(ms, _)| ms.u95),
+        window_shape: found.window.map(|(_, shape)| shape),
+        delay_ms: found.delay.value,
+        u95_delay_ms: found.delay.u95,
+        jitter_ms: found.jitter_ms,
     }
 }
 
@@ -286,6 +371,7 @@ fn device<'a>(d: &'a DeviceAnalysis, net: Option<&EnergyEstimate>) -> Device<'a>
         mean_memory_bytes: d.mean_memory_bytes,
         max_memory_bytes: d.max_memory_bytes,
         in_total: d.in_total,
+        sensor: d.found.as_ref().map(sensor),
         sensor_call_share: d.call_share,
     }
 }

@@ -14,6 +14,7 @@ pub fn render(analysis: &Analysis) -> String {
     for table in [
         tables::devices(analysis),
         tables::phases(analysis),
+        tables::alternatives(analysis),
         tables::metrics(analysis),
         tables::study(analysis),
     ] {

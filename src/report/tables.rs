@@ -3,11 +3,13 @@
 //! Owns the choice of columns and rows and their order of importance; leaves widths, colours and markup to the renderers.
 //! Invariant: every row has one cell per column. A column in which nothing is known is left out.
 
+mod alternatives;
 mod devices;
 mod metrics;
 mod phases;
 mod study;
 
+pub use alternatives::alternatives;
 pub use devices::devices;
 pub use metrics::metrics;
 pub use phases::{energy_labels, phases};

@@ -27,6 +27,7 @@ pub fn render(analysis: &Analysis, options: &TextOptions) -> String {
     for table in [
         tables::devices(analysis),
         tables::phases(analysis),
+        tables::alternatives(analysis),
         tables::metrics(analysis),
         tables::study(analysis),
     ] {

@@ -148,3 +148,36 @@ fn one_recording_given_twice_is_not_two_nodes() {
         "{said}"
     );
 }
+
+#[test]
+fn estimators_are_shown_side_by_side() {
+    let (place, _) = simulated();
+    let report = |estimator: &str, format: &str| {
+        let arguments = ["report", "run.h5", "--estimator", estimator, "--format", format];
+        let output = place.powerprof(arguments).output().expect("powerprof runs");
+        assert!(output.status.success(), "{estimator}: {}", stderr(&output));
+        stdout(&output)
+    };
+    let json =
+        |estimator: &str| -> serde_json::Value { serde_json::from_str(&report(estimator, "json")).expect("JSON") };
+    let (all, interval, regression) = (json("all"), json("interval"), json("regression"));
+    assert!(interval["alternatives"].is_null(), "{interval}");
+    let others = all["alternatives"].as_array().expect("the alternatives");
+    let names: Vec<&str> = others.iter().filter_map(|a| a["estimator"].as_str()).collect();
+    assert_eq!(names, ["interval", "regression"]);
+    for (other, alone) in others.iter().zip([&interval, &regression]) {
+        assert_eq!(other["total"], alone["total"]["energy"]);
+        let phases = alone["phases"].as_array().expect("phases");
+        assert_eq!(other["phases"].as_array().map(Vec::len), Some(phases.len()));
+        for (by_other, phase) in other["phases"].as_array().into_iter().flatten().zip(phases) {
+            assert_eq!(
+                (&by_other["path"], &by_other["energy"]),
+                (&phase["path"], &phase["energy"])
+            );
+        }
+    }
+    let text = report("all", "text");
+    assert!(text.contains("Estimators") && text.contains("regression"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    assert!(!report("auto", "text").contains("Estimators"));
+}

@@ -26,8 +26,9 @@ class Generation(unittest.TestCase):
                 # Random models hardly ever end a text: some are made to.
                 model.final_logits_bias[0, model.config.eos_token_id] += random.choice([0.0, 2.0, 3.0, 4.0, 6.0])
                 inputs = fresh.batch(random, model, random.randrange(60, 300), random.randrange(1, 5), padded=True)
+                longest = random.randrange(2, 38)
                 limits = dict(
-                    max_length=random.randrange(2, 38), min_length=random.choice([0, 3, 10]),
+                    max_length=longest, min_length=min(longest, random.choice([0, 3, 10])),
                     no_repeat_ngram_size=random.choice([0, 1, 2, 2, 3]))
                 with self.subTest(n=n, model=model.config.model_type, **limits):
                     model.save_pretrained(folder)

@@ -48,8 +48,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::tensor_list;
 
 // Mean cross-entropy of rows (N, E) projected onto a table (V, E), bias (V), against labels (N). Beside autograd's own composition
-// it keeps one (N, V) tensor alive, not three; and the table's gradient is no view of another tensor, so that what else is to be
-// added to it (the gradients of embeddings looked up in the same table) is added in place.
+// it keeps one (N, V) tensor alive, not three.
 struct ProjectedCrossEntropy : torch::autograd::Function<ProjectedCrossEntropy> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& rows, const at::Tensor& table, const at::Tensor& bias,
                             const at::Tensor& labels) {

@@ -78,7 +78,6 @@ pub struct LabelScores {
 }
 
 /// Goes once through `batches`, which are `asked`'s rows in their order, as phase `name`.
-#[allow(clippy::too_many_arguments)] // one call site, every argument a thing of its own
 pub fn evaluate(
     name: &'static str,
     plan: &Plan,
@@ -87,8 +86,8 @@ pub fn evaluate(
     batches: &Batcher<'_>,
     asked: &Asked,
     phases: &Phases,
-    device: Device,
 ) -> Result<Evaluation, TokenizerError> {
+    let device = trainee.params.device();
     let progress = Progress::new(name, batches.batches() as u64);
     let started = Instant::now();
     let phase = phases.begin(name);

@@ -78,7 +78,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     };
     let examine = |name, size| {
         let batches = batches(&held_out_ids, size, Order::File).only(asked.rows.clone());
-        evaluate(name, &plan, &trainee, &tokenizer, &batches, &asked, &phases, device)
+        evaluate(name, &plan, &trainee, &tokenizer, &batches, &asked, &phases)
     };
     let mut summary = Summary::new(&plan, &data, &trainee, device);
     summary.search = search;

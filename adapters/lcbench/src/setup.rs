@@ -37,7 +37,12 @@ pub struct Trainee {
 
 /// Chooses the device and sets libtorch up for it.
 pub fn prepare_device(plan: &Plan) -> anyhow::Result<Device> {
-    let cuda = device::load_cuda();
+    // Its libraries take memory and time to load, which a CPU has other uses for.
+    let cuda = if plan.cli.device == "cpu" {
+        Err("not asked for".to_owned())
+    } else {
+        device::load_cuda()
+    };
     let device = device::choose(&plan.cli.device, &cuda)?;
     if let Some(threads) = plan.cli.threads {
         tch::set_num_threads(threads);
@@ -264,4 +269,27 @@ pub fn stored(params: &Params) -> Vec<(String, Tensor)> {
             (name.to_owned(), t)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::config::LedConfig;
+
+    #[test]
+    fn a_saved_configuration_keeps_what_others_wrote_and_says_what_this_model_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let theirs = r#"{"model_type": "led", "d_model": 8, "num_beams": 4, "dropout": 0.1}"#;
+        fs::write(dir.path().join("config.json"), theirs).unwrap();
+        let config = Config::Led(LedConfig {
+            dropout: 0.25,
+            ..LedConfig::tiny(300)
+        });
+        let saved = config_json(&config, Some(dir.path()));
+        assert_eq!((&saved["num_beams"], &saved["dropout"]), (&json!(4), &json!(0.25)));
+        assert_eq!((&saved["d_model"], &saved["vocab_size"]), (&json!(64), &json!(300)));
+        assert_eq!(saved["architectures"], json!(["LEDForConditionalGeneration"]));
+        fs::write(dir.path().join("config.json"), saved.to_string()).unwrap();
+        assert_eq!(Config::read_led(dir.path()).unwrap(), config);
+    }
 }

@@ -359,3 +359,19 @@ impl LossLog {
         sum / f64::from(count)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_forward_pass_has_a_seed_of_its_own() {
+        let mut seeds = std::collections::HashSet::new();
+        for seed in [0, 1, 42] {
+            for step in 0..50 {
+                seeds.extend((0..40).map(|number| dropout_seed(seed, step, number)));
+            }
+        }
+        assert_eq!(seeds.len(), 3 * 50 * 40);
+    }
+}

@@ -1,12 +1,13 @@
 //! BigBird-Pegasus against HuggingFace transformers on committed vectors (made by `goldens/bigbird.py`): random blocks, encoder
-//! output, logits, loss, every gradient, and training. Dropout is 0.
+//! output, logits, loss, every gradient, and training. Dropout is 0. Each case runs on the CPU's own kernel and on the one that
+//! other devices take.
 
 use std::{collections::HashMap, fs, path::PathBuf};
 
 use lcbench::{
     models::{
         bigbird::{
-            BigBird, RandomBlocks,
+            BigBird, Kernel, RandomBlocks,
             config::{AttentionType, BigBirdConfig},
         },
         input::{Globals, Source, Target},
@@ -77,12 +78,12 @@ impl Golden {
     }
 
     fn model(&self, random: RandomBlocks) -> (BigBird, Params) {
-        self.model_of(&self.config(), random)
+        self.model_of(&self.config(), random, Kernel::Auto)
     }
 
-    fn model_of(&self, config: &BigBirdConfig, random: RandomBlocks) -> (BigBird, Params) {
+    fn model_of(&self, config: &BigBirdConfig, random: RandomBlocks, kernel: Kernel) -> (BigBird, Params) {
         let mut builder = Builder::new();
-        let bigbird = BigBird::new(&mut builder, config, random);
+        let bigbird = BigBird::new(&mut builder, config, random, kernel);
         let params = builder.finish(Device::Cpu);
         let shared = Golden::read("model").tensors;
         for (name, place) in params.named() {
@@ -119,10 +120,16 @@ fn logits(bigbird: &BigBird, source: &Source, target: &Target, mode: Mode) -> Te
 }
 
 fn case(name: &str, random: RandomBlocks, mode: Mode) {
+    for kernel in [Kernel::Auto, Kernel::Gathered] {
+        case_with(name, random, mode, kernel);
+    }
+}
+
+fn case_with(name: &str, random: RandomBlocks, mode: Mode, kernel: Kernel) {
     let golden = Golden::read(name);
     let config = golden.config();
-    let context = format!("{name}, {random:?}, {mode:?}");
-    let (bigbird, params) = golden.model(random);
+    let context = format!("{name}, {random:?}, {mode:?}, {kernel:?}");
+    let (bigbird, params) = golden.model_of(&config, random, kernel);
     let (source, target) = (golden.source(), golden.target(&config));
 
     let memory = bigbird.encode(&source, mode);

@@ -98,6 +98,31 @@ fn bigbird_learns_too_and_its_random_blocks_are_optional() {
 }
 
 #[test]
+fn the_two_ways_of_scoring_never_share_a_name() {
+    let evaluated = |mode: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("summary.json");
+        let more = ["--max-steps", "0", "--score", mode, "--generate-len", "6", "--summary"];
+        let output = lcbench(&[&SHORT[..], &more, &[path.to_str().unwrap()]].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        let summary: serde_json::Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+        (summary["infer"].clone(), stderr(&output))
+    };
+    let (forced, text) = evaluated("teacher-forced");
+    assert!(forced["generate"].is_null() && forced["f1"].is_null(), "{forced}");
+    assert_eq!(forced["teacher_forced"]["examples"], 6);
+    assert!(forced["loss"].is_f64() && text.contains("teacher-forced F1"), "{text}");
+    let (generated, text) = evaluated("generate");
+    assert!(
+        generated["teacher_forced"].is_null() && generated["loss"].is_null(),
+        "{generated}"
+    );
+    assert_eq!(generated["generate"]["examples"], 6);
+    assert_eq!(generated["work"]["samples"], 6);
+    assert!(text.contains("generated: F1"), "{text}");
+}
+
+#[test]
 fn the_seed_decides_everything() {
     let losses = |seed: &str| {
         let dir = tempfile::tempdir().unwrap();
@@ -158,6 +183,7 @@ fn mistakes_say_which_flag_and_what_to_do() {
         (&["--model", "gpt"][..], 2, ["--model", "led-tiny"]),
         (&["--batch-size", "0"], 2, ["--batch-size 0", "at least 1"]),
         (&["--seq-len", "20000"], 2, ["--seq-len 20000", "at most 16384"]),
+        (&["--generate-len", "2000"], 2, ["--generate-len 2000", "at most 1024"]),
         (
             &["--model", "bigbird-large", "--seq-len", "5000"],
             2,

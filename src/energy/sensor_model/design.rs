@@ -168,12 +168,12 @@ fn look(overlap: &Overlap, edge: &mut Edge, t: f64, theta: &Theta, powers: Optio
     let half = half_width(theta);
     blurred(overlap, &mut edge.cursor, t, half, &mut edge.at);
     let Some(powers) = powers else { return };
-    let step = (0.5 * half).max(STEP);
-    blurred(overlap, &mut edge.cursor, t - step, half, &mut edge.beside);
-    let before = super::matrix::dot(&edge.beside, powers);
-    blurred(overlap, &mut edge.cursor, t + step, half, &mut edge.beside);
-    let after = super::matrix::dot(&edge.beside, powers);
-    edge.slope = (after - before) / (2.0 * step);
+    // The slope of a function blurred by a box is its difference over the box.
+    let reach = half.max(STEP);
+    edge.beside.fill(0.0);
+    overlap.add(t - reach, -1.0, &mut edge.cursor, &mut edge.beside);
+    overlap.add(t + reach, 1.0, &mut edge.cursor, &mut edge.beside);
+    edge.slope = super::matrix::dot(&edge.beside, powers) / (2.0 * reach);
 }
 
 /// Half the width of the blur's box, seconds.

@@ -25,7 +25,7 @@ impl<'a> Overlap<'a> {
     pub fn new(timeline: &'a Timeline) -> Self {
         let leaves = timeline.leaves;
         let segments = timeline.states.len();
-        let stride = (segments * leaves).div_ceil(BUDGET).max(4);
+        let stride = (segments * leaves).div_ceil(BUDGET).max(1);
         let mut prefix = Vec::with_capacity((segments / stride + 2) * leaves);
         let mut sums = vec![0.0; leaves];
         for segment in 0..segments {

@@ -14,7 +14,7 @@ pub mod random;
 
 use tch::Tensor;
 
-pub use self::blocks::RandomBlocks;
+pub use self::blocks::{Kernel, RandomBlocks};
 use self::{config::BigBirdConfig, decoder::Decoder, encoder::Encoder};
 use super::{
     attention::Decoding,
@@ -32,7 +32,7 @@ pub struct BigBird {
 }
 
 impl BigBird {
-    pub fn new(p: &mut Builder, config: &BigBirdConfig, random: RandomBlocks) -> Self {
+    pub fn new(p: &mut Builder, config: &BigBirdConfig, random: RandomBlocks, kernel: Kernel) -> Self {
         let activation = config.activation().unwrap_or(Activation::GeluTanh); // BigBirdConfig::check has refused the unknown
         Self {
             vocabulary: Vocabulary::new(
@@ -43,7 +43,7 @@ impl BigBird {
                 config.pad_token_id,
                 config.embedding_scale(),
             ),
-            encoder: Encoder::new(p, config, activation, random),
+            encoder: Encoder::new(p, config, activation, random, kernel),
             decoder: Decoder::new(p, config, activation),
         }
     }

@@ -6,7 +6,7 @@ use tch::Tensor;
 
 use super::{
     attention::Decoding,
-    bigbird::{BigBird, RandomBlocks, config::BigBirdConfig},
+    bigbird::{BigBird, Kernel, RandomBlocks, config::BigBirdConfig},
     config::{ConfigError, LedConfig},
     input::{Source, Target},
     layers::Mode,
@@ -86,7 +86,7 @@ impl Config {
     pub fn build(&self, p: &mut Builder, random: RandomBlocks) -> Model {
         match self {
             Self::Led(config) => Model::Led(Led::new(p, config, Tiling::default())),
-            Self::BigBird(config) => Model::BigBird(Box::new(BigBird::new(p, config, random))),
+            Self::BigBird(config) => Model::BigBird(Box::new(BigBird::new(p, config, random, Kernel::default()))),
         }
     }
 }

@@ -36,8 +36,8 @@ impl Vocabulary {
 
     /// (..., E) from ids (...).
     ///
-    /// The gradient is sparse, so that autograd adds the rows that were looked up to the output projection's gradient, in place:
-    /// a dense one would be another whole table, zeroed, filled and added, for each of the two look-ups.
+    /// The gradient is sparse: the rows that were looked up, which autograd adds to the output projection's gradient. A dense one
+    /// would be another whole table, zeroed and filled, for each of the two look-ups.
     pub fn embed(&self, ids: &Tensor) -> Tensor {
         let embedded = Tensor::embedding(&self.table, ids, -1, false, true);
         // The padding row gets no gradient from look-ups, only from the output projection, as in torch's nn.Embedding. (Its

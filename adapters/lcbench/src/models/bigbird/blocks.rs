@@ -32,6 +32,16 @@ pub enum RandomBlocks {
     TrainOnly,
 }
 
+/// How attention by blocks is computed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Kernel {
+    /// On a CPU our own, which reads key blocks where they lie; elsewhere as [`Kernel::Gathered`].
+    #[default]
+    Auto,
+    /// Fused attention of libtorch on copies of the key blocks, on any device.
+    Gathered,
+}
+
 /// The key blocks of a group of G query blocks in each of H heads.
 #[derive(Debug)]
 pub struct Keys {
@@ -62,7 +72,7 @@ pub struct Pattern {
 
 impl Pattern {
     /// `drawn` are the random blocks (H, N-2, R), or nothing where block 0 counts for them.
-    fn new(config: &BigBirdConfig, blocks: i64, drawn: Option<&[i64]>, device: Device) -> Self {
+    fn new(config: &BigBirdConfig, blocks: i64, drawn: Option<&[i64]>, device: Device, kernel: Kernel) -> Self {
         let rows = blocks - 2;
         let heads = config.encoder_attention_heads;
         let r = if drawn.is_some() { config.num_random_blocks } else { 0 };
@@ -123,7 +133,7 @@ impl Pattern {
             blocks,
             near: keys(&[1, blocks - 2], &near),
             middle: keys(&middle, &far),
-            lists: (device == Device::Cpu).then(lists),
+            lists: (device == Device::Cpu && kernel == Kernel::Auto).then(lists),
         }
     }
 }
@@ -151,10 +161,18 @@ struct Key {
 /// All patterns made so far. They stay on the device of their first use.
 #[derive(Debug, Default)]
 pub struct Patterns {
+    kernel: Kernel,
     made: RefCell<BTreeMap<Key, Rc<Pattern>>>,
 }
 
 impl Patterns {
+    pub fn new(kernel: Kernel) -> Self {
+        Self {
+            kernel,
+            ..Self::default()
+        }
+    }
+
     /// The pattern of `layer` for a source of `positions`, with random blocks or without.
     pub fn get(
         &self,
@@ -176,7 +194,7 @@ impl Patterns {
                 draw.layer(layer)
                     .expect("Config::check_length has refused what cannot be drawn")
             });
-            Rc::new(Pattern::new(config, blocks, drawn.as_deref(), device))
+            Rc::new(Pattern::new(config, blocks, drawn.as_deref(), device, self.kernel))
         };
         Rc::clone(made.entry(key).or_insert_with(make))
     }

@@ -7,7 +7,7 @@ use tch::Tensor;
 
 use super::{
     attention::{BlockAttention, Sight},
-    blocks::{Patterns, RandomBlocks},
+    blocks::{Kernel, Patterns, RandomBlocks},
     config::{AttentionType, BigBirdConfig},
 };
 use crate::models::{
@@ -29,7 +29,13 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    pub fn new(p: &mut Builder, config: &BigBirdConfig, activation: Activation, random: RandomBlocks) -> Self {
+    pub fn new(
+        p: &mut Builder,
+        config: &BigBirdConfig,
+        activation: Activation,
+        random: RandomBlocks,
+        kernel: Kernel,
+    ) -> Self {
         let table = Init::Table {
             std: config.init_std,
             pad: None,
@@ -48,7 +54,7 @@ impl Encoder {
             norm: LayerNorm::new(p, "model.encoder.layernorm_embedding", config.d_model),
             config: config.clone(),
             random,
-            patterns: Patterns::default(),
+            patterns: Patterns::new(kernel),
             full: Cell::new(config.attention_type == AttentionType::OriginalFull),
         }
     }
