@@ -13,8 +13,16 @@ pub struct Observation {
     pub watts: f64,
 }
 
-/// Polls further apart than this are a hole.
-const HOLE_S: f64 = 0.05;
+/// A new value is known sharply enough if the polls around it are no further apart than this many usual ones and a millisecond: behind a
+/// poll that was held up it may be any age, and would count a period too many or too few.
+const USUAL_POLLS: f64 = 3.0;
+
+fn sharp(polls: impl Iterator<Item = f64>) -> f64 {
+    let t: Vec<f64> = polls.collect();
+    let mut gaps: Vec<f64> = t.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    gaps.sort_by(f64::total_cmp);
+    USUAL_POLLS * gaps.get(gaps.len() / 2).copied().unwrap_or(0.0) + 1e-3
+}
 
 /// New values of the power.
 pub fn power(stream: &PowerStream, origin: Timestamp) -> Vec<Observation> {
@@ -25,9 +33,8 @@ pub fn power(stream: &PowerStream, origin: Timestamp) -> Vec<Observation> {
         .zip(&stream.watts)
         .filter(|(_, w)| w.is_finite() && **w > 0.0);
     let polls: Vec<(f64, f64)> = polls.map(|(t, w)| (t.seconds_since(origin), *w)).collect();
-    let changes = polls
-        .windows(2)
-        .filter(|p| p[1].1 != p[0].1 && p[1].0 - p[0].0 < HOLE_S);
+    let most = sharp(polls.iter().map(|p| p.0));
+    let changes = polls.windows(2).filter(|p| p[1].1 != p[0].1 && p[1].0 - p[0].0 < most);
     let mut seen: Vec<Observation> = Vec::new();
     for pair in changes {
         let t = 0.5 * (pair[0].0 + pair[1].0);
@@ -47,10 +54,11 @@ pub fn counter(stream: &PowerStream, origin: Timestamp) -> Vec<Observation> {
     let polls: Vec<(f64, u64)> = polls
         .filter_map(|(t, c)| Some((t.seconds_since(origin), (*c)?)))
         .collect();
+    let most = sharp(polls.iter().map(|p| p.0));
     let mut ticks: Vec<(f64, f64, u64)> = Vec::new();
     for pair in polls.windows(2) {
         let ((t0, old), (t1, new)) = (pair[0], pair[1]);
-        if new > old && t1 - t0 < HOLE_S {
+        if new > old && t1 - t0 < most {
             ticks.push((0.5 * (t0 + t1), 0.5 * (t1 - t0), new));
         }
     }
@@ -120,6 +128,13 @@ mod tests {
             };
             stream.push(&columns, Timestamp::from_nanos(ms * 1_000_000), 0, &reading);
         }
+        // A poll that was held up for 44 ms shows old news, and counts for nothing.
+        let held: Vec<usize> = (1001..1045).collect();
+        let keep = |i: &usize| !held.contains(i);
+        let kept: Vec<usize> = (0..3000).filter(keep).collect();
+        stream.times.t = kept.iter().map(|&i| stream.times.t[i]).collect();
+        stream.watts = kept.iter().map(|&i| stream.watts[i]).collect();
+        stream.counter = kept.iter().map(|&i| stream.counter[i]).collect();
         let origin = Timestamp::default();
         let (updates, ticks) = (power(&stream, origin), counter(&stream, origin));
         let (period_s, u95) = period(&updates).expect("a lattice");

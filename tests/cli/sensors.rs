@@ -361,10 +361,10 @@ fn calibrate_finds_the_sensors_properties_and_later_runs_believe_them() {
         );
         assert!(u95 < 2.0, "{name}: an interval that says nothing: {u95}");
     };
-    near("power_update_period_ms", 20.0, 0.02);
+    near("power_update_period_ms", 20.0, 0.002);
     near("power_window_ms", 8.0, 0.5);
     near("power_delay_ms", 9.0, 1.0);
-    near("counter_update_period_ms", 20.0, 0.02);
+    near("counter_update_period_ms", 20.0, 0.002);
     assert_eq!(gpu["counter_kind"], "continuous");
     assert!(
         (number(&gpu["low_w"]) - 90.0).abs() < 5.0 && (number(&gpu["high_w"]) - 300.0).abs() < 5.0,
