@@ -22,10 +22,14 @@ step cargo build --release --workspace
 step cargo clippy --release --workspace --all-targets -- -D warnings
 step env RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
 step cargo test --release --workspace
-step env PYTHONPATH="$PWD/adapters/python/src:$PYTHONPATH" python3 -m unittest discover -s adapters/python/tests
+python=python3
 if [ $parity = 1 ]; then
     step scripts/parity.sh
+    # Here is a Python with torch, transformers and Lightning: what the tests below skip without them runs.
+    python="$PWD/.venv-parity/bin/python"
+    step env POWERPROF_TEST_TORCH_PYTHON="$python" cargo test --release --workspace --test cli examples::
 else
-    echo "skipped: live parity against transformers (./test.sh --parity)"
+    echo "skipped: live parity with transformers, and the examples and callbacks that need torch (./test.sh --parity)"
 fi
+step env PYTHONPATH="$PWD/adapters/python/src:$PYTHONPATH" "$python" -m unittest discover -v -s adapters/python/tests
 [ "${POWERPROF_TEST_GPU:-}" = 1 ] || echo "skipped: checks on a real GPU (POWERPROF_TEST_GPU=1)"

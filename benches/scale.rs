@@ -169,6 +169,7 @@ fn main() {
         events: Vec::new(),
         warnings: Vec::new(),
         last_seen: at(end),
+        baseline: None,
     };
     let readings = stream(&knees, end);
     drop(knees);

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Markers from a shell: a straight line fitted by gradient descent in awk, with `load`, `train`, `step` and `validate`.
 #
-#     powerprof -- examples/shell.sh
+#     powerprof -- examples/shell.sh [SAMPLES]
 #
 # In a script that lives for a minute this is all it takes:
 #
@@ -39,11 +39,11 @@ descend() { # WEIGHTS LEARNING_RATE < DATA
         END { printf "%.6f %.6f %.6f\n", w - rate * 2 * dw / NR, b - rate * 2 * db / NR, loss / NR }'
 }
 
-samples=40000
+samples=${1:-1000000} # half a second a step: long enough for a GPU's sensor
 marker begin load
 generate "$samples" 1 > "$work/train"
-generate 10000 2 > "$work/validation"
-marker end load samples=50000
+generate "$((samples / 4))" 2 > "$work/validation"
+marker end load "samples=$((samples + samples / 4))"
 
 weights="0 0"
 marker begin train
@@ -58,6 +58,6 @@ marker end train
 
 marker begin validate
 result=$(descend "$weights" 0 < "$work/validation")
-marker end validate samples=10000
+marker end validate "samples=$((samples / 4))"
 marker metric validation_loss "value=${result##* }"
 echo "y = ${weights% *} x + ${weights#* } (true: 3, -2), validation loss ${result##* }"

@@ -5,6 +5,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/deps.sh
 scripts/parity-deps.sh
-cargo build --release -p lcbench --example verify
+cargo build --release --workspace --example verify # the selection of the other commands: nothing is built twice
 # Nothing is fetched from now on.
 HF_HUB_OFFLINE=1 TRANSFORMERS_VERBOSITY=error .venv-parity/bin/python adapters/lcbench/parity

@@ -1,10 +1,16 @@
 //! The command line as it was typed. Defaults that depend on the machine, and everything that can be wrong, are `plan`'s.
 
+mod calibrate;
+mod import;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use calibrate::{CalibrateArgs, Drive};
+pub use import::{ImportArgs, PowerCallChoice};
 
 const EXIT_STATUS: &str = "\
 Exit status: the command's own; 128+N where signal N ended it; 127 not found; 126 not executable;
@@ -22,7 +28,7 @@ Examples:
 #[command(name = "powerprof", version, after_help = EXIT_STATUS, max_term_width = 100)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(
-    override_usage = "powerprof [OPTIONS] -- COMMAND [ARGS]...\n       powerprof <report|compare|plot|export|recover|doctor> ..."
+    override_usage = "powerprof [OPTIONS] -- COMMAND [ARGS]...\n       powerprof <report|compare|plot|export|import|recover|doctor|calibrate> ..."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -44,10 +50,14 @@ pub enum Command {
     Compare(CompareArgs),
     /// Give every reading and marker to other programs
     Export(ExportArgs),
+    /// Make a recording of a power log that someone else recorded
+    Import(Box<ImportArgs>),
     /// Turn a recording that was cut off into a plainly closed file
     Recover(RecoverArgs),
     /// Say which sensors are here, what they measure, and how to get at those that are not
     Doctor(DoctorArgs),
+    /// Measure period, window and delay of a sensor with a square-wave load
+    Calibrate(CalibrateArgs),
 }
 
 #[derive(Debug, Args, Default)]
@@ -63,6 +73,14 @@ pub struct RecordArgs {
     /// Time between two readings of the fast sensors, with its unit [default: 10ms]
     #[arg(long, value_name = "TIME", env = "POWERPROF_INTERVAL", value_parser = duration)]
     pub interval: Option<Duration>,
+
+    /// How the sensors are polled: `adaptive` asks around each expected update, `steady` at every interval [default: adaptive]
+    #[arg(long, value_enum, value_name = "HOW", env = "POWERPROF_POLLING")]
+    pub polling: Option<PollingChoice>,
+
+    /// Watch the machine for this long before the command runs, and report energies net of that too
+    #[arg(long, value_name = "TIME", env = "POWERPROF_IDLE_BASELINE", value_parser = duration)]
+    pub idle_baseline: Option<Duration>,
 
     /// GPUs to record: indices or UUIDs, `all` or `none` [default: CUDA_VISIBLE_DEVICES, else all]
     #[arg(long, value_name = "LIST", env = "POWERPROF_GPUS")]
@@ -93,6 +111,15 @@ pub struct RecordArgs {
     pub command: Vec<OsString>,
 }
 
+/// How the fast sensors are polled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PollingChoice {
+    /// At every interval
+    Steady,
+    /// Around each expected update, once its rhythm is known
+    Adaptive,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ReportFormat {
     Text,
@@ -104,12 +131,16 @@ pub enum ReportFormat {
 
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// The recording
+    /// The recording; several are the nodes of one run, and are put together
     #[arg(required = true, value_name = "RUN.h5")]
     pub recordings: Vec<PathBuf>,
 
     #[arg(long, value_enum, default_value = "text")]
     pub format: ReportFormat,
+
+    /// Add the figures of Ang, Dhingra and Wills 2022 by their own formulas, beside the exact ones
+    #[arg(long)]
+    pub as_paper: bool,
 
     /// Write to a file instead of standard output
     #[arg(short, long, value_name = "PATH")]
@@ -122,7 +153,7 @@ pub struct ReportArgs {
 
 #[derive(Debug, Args)]
 pub struct PlotArgs {
-    /// The recording
+    /// The recording; several are the nodes of one run, and are put together
     #[arg(required = true, value_name = "RUN.h5")]
     pub recordings: Vec<PathBuf>,
 
@@ -154,6 +185,8 @@ pub struct CompareArgs {
 pub enum ExportFormat {
     /// One row per reading
     Csv,
+    /// The same rows, typed and compressed
+    Parquet,
     /// A trace for ui.perfetto.dev
     Perfetto,
 }
@@ -197,6 +230,23 @@ pub struct DoctorArgs {
     /// GPUs to look at, as in recording
     #[arg(long, value_name = "LIST", env = "POWERPROF_GPUS")]
     pub gpus: Option<String>,
+
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: DoctorFormat,
+
+    /// How long the sensors are watched; 0s leaves that out [default: 2s]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub watch: Option<Duration>,
+
+    /// Exit with 1 if a sensor is there and cannot be read, or if there is none at all
+    #[arg(long)]
+    pub strict: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DoctorFormat {
+    Text,
+    Json,
 }
 
 /// `10ms`, `1s`, `500us`: a number and its unit.

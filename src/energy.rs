@@ -14,15 +14,18 @@
 
 mod assemble;
 mod attribute;
+mod calls;
 mod cell;
 mod checks;
 mod combine;
 mod counter;
 mod curve;
+mod idle;
 mod integrate;
 mod interval;
 #[cfg(test)]
 mod laws;
+mod nodes;
 #[cfg(test)]
 mod oxford;
 mod part;
@@ -30,12 +33,16 @@ mod phases;
 mod sensor_model;
 mod shares;
 mod state;
+mod study;
 mod timeline;
 mod uncertainty;
 mod work;
 
-pub use assemble::analyze;
+pub use assemble::{analyze, analyze_nodes};
+pub use idle::net_of_idle;
+pub use nodes::{Node, NodesError, Together, name_devices, shift, together};
 pub use phases::spans;
+pub use study::{device_of_study, study};
 pub use uncertainty::grade;
 
 /// Which estimator is used for a phase.

@@ -9,11 +9,15 @@ pub mod sensors;
 
 pub mod markers;
 
+pub mod import;
+
 pub mod sampler;
 
 pub mod recording;
 
 pub mod energy;
+
+pub mod calibration;
 
 pub mod report;
 

@@ -15,7 +15,9 @@ fn main() -> ExitCode {
         Some(Command::Plot(args)) => commands::plot::run(&args),
         Some(Command::Compare(args)) => commands::compare::run(&args),
         Some(Command::Export(args)) => commands::export::run(&args),
+        Some(Command::Import(args)) => commands::import::run(*args),
         Some(Command::Recover(args)) => commands::recover::run(&args),
+        Some(Command::Calibrate(args)) => commands::calibrate::run(args),
         Some(Command::Doctor(args)) => commands::doctor::run(&args),
     };
     match result {

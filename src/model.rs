@@ -8,5 +8,6 @@ pub mod marker;
 pub mod recording;
 pub mod sample;
 pub mod span;
+pub mod study;
 pub mod time;
 pub mod units;

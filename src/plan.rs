@@ -10,8 +10,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cli::RecordArgs;
+use crate::cli::{PollingChoice, RecordArgs};
 use crate::model::units::Watts;
+use crate::sampler::Polling;
 use crate::sensors::discover::{GpuSelection, Request};
 use crate::sensors::simulated::profile::UnknownSimulation;
 use config::{Config, ConfigError};
@@ -23,11 +24,17 @@ pub const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 /// Slower than this nothing is sampled in most runs.
 pub const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
 
+/// A baseline shorter than this holds a few updates of the slowest sensors, and says little.
+pub const SHORTEST_BASELINE: Duration = Duration::from_secs(1);
+pub const LONGEST_BASELINE: Duration = Duration::from_secs(3600);
+
 /// What is wrong with a request.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     #[error("--interval {} is out of range\nhint: between 1ms and 60s", humantime::format_duration(*.0))]
     Interval(Duration),
+    #[error("--idle-baseline {} is out of range\nhint: between 1s and 1h; 10s tells a watt", humantime::format_duration(*.0))]
+    IdleBaseline(Duration),
     #[error("--cpu-tdp {0} is not a power\nhint: the processor's thermal design power in watts, as in --cpu-tdp 225")]
     CpuTdp(f64),
     #[error(
@@ -53,6 +60,9 @@ pub struct RecordPlan {
     pub output: PathBuf,
     pub force: bool,
     pub interval: Duration,
+    pub polling: Polling,
+    /// How long the machine is watched before the command runs.
+    pub idle_baseline: Option<Duration>,
     pub strict: bool,
     /// Which sensors to look for.
     pub request: Request,
@@ -71,15 +81,19 @@ pub fn record(args: RecordArgs, now_ns: i64) -> Result<RecordPlan, PlanError> {
     if !(SHORTEST_INTERVAL..=LONGEST_INTERVAL).contains(&interval) {
         return Err(PlanError::Interval(interval));
     }
+    let polling = match args.polling.or(config.record.polling()?) {
+        Some(PollingChoice::Steady) => Polling::Steady,
+        Some(PollingChoice::Adaptive) | None => Polling::Adaptive,
+    };
+    let idle_baseline = args.idle_baseline.filter(|length| !length.is_zero());
+    if let Some(length) = idle_baseline.filter(|length| !(SHORTEST_BASELINE..=LONGEST_BASELINE).contains(length)) {
+        return Err(PlanError::IdleBaseline(length));
+    }
     let cpu_tdp = args.cpu_tdp.or(config.record.cpu_tdp);
     if let Some(watts) = cpu_tdp.filter(|w| !w.is_finite() || *w <= 0.0 || *w > 100_000.0) {
         return Err(PlanError::CpuTdp(watts));
     }
-    let labels = args.labels.iter().map(|label| match label.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err(PlanError::Label(label.clone())),
-    });
-    let labels = labels.collect::<Result<_, _>>()?;
+    let labels = labels(&args.labels)?;
     let output = match args.output.or_else(|| config.record.output.clone()) {
         Some(path) => path,
         None => naming::free_name(&args.command, now_ns),
@@ -105,12 +119,23 @@ pub fn record(args: RecordArgs, now_ns: i64) -> Result<RecordPlan, PlanError> {
         output,
         force: args.force,
         interval,
+        polling,
+        idle_baseline,
         strict: args.strict || config.record.strict.unwrap_or(false),
         request,
         labels,
         quiet: args.quiet || config.record.quiet.unwrap_or(false),
         config,
     })
+}
+
+/// `--label KEY=VALUE`, each.
+pub fn labels(typed: &[String]) -> Result<BTreeMap<String, String>, PlanError> {
+    let split = typed.iter().map(|label| match label.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(PlanError::Label(label.clone())),
+    });
+    split.collect()
 }
 
 /// `--gpus` as a selection: what was listed, else what CUDA will see, else all.

@@ -9,6 +9,7 @@
 
 mod attributes;
 pub mod background;
+mod baseline;
 mod cell;
 mod column;
 mod device;
@@ -23,9 +24,11 @@ pub mod schema;
 mod streams;
 mod table;
 pub mod version;
+mod whole;
 mod writer;
 
 pub use error::RecordingError;
 pub use reader::Reader;
 pub use recover::{Recovered, recover};
+pub use whole::write_whole;
 pub use writer::Writer;

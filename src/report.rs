@@ -10,6 +10,7 @@ pub mod html;
 pub mod json;
 pub mod markdown;
 pub mod notes;
+pub mod parquet;
 pub mod perfetto;
 pub mod plot;
 pub mod readings;

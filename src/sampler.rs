@@ -4,12 +4,14 @@
 //! deadline  |----interval----|----interval----|----interval----|
 //! sweep     late→[gpu0][gpu1]  [gpu0][gpu1]     [gpu0][gpu1][state of one device]
 //! ```
+//! Under adaptive polling, deadlines at which no device is expected to say anything new are passed over ([`rhythm`]).
 //! A late sweep never shifts the deadlines after it; those that are already past are skipped. Every reading carries the middle of
 //! its own call, so correctness comes from the stamps and not from punctuality. NVML calls serialise on the driver's lock, which is
 //! why there is one thread for all devices. Neither thread ever waits for the file.
 
 mod host;
 mod pace;
+mod rhythm;
 mod sweep;
 
 use std::sync::Arc;
@@ -30,6 +32,26 @@ const HAND_OVER: Duration = Duration::from_millis(250);
 /// How often the machine and the process tree are looked at.
 const HOST_PERIOD: Duration = Duration::from_millis(500);
 
+/// How often the fast sensors are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Polling {
+    /// At every interval.
+    Steady,
+    /// At every interval until a sensor's rhythm is known, then around each expected update.
+    #[default]
+    Adaptive,
+}
+
+impl Polling {
+    /// The word of the command line and of a device's properties.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Steady => "steady",
+            Self::Adaptive => "adaptive",
+        }
+    }
+}
+
 /// The running sampler.
 pub struct Sampler {
     stop: Arc<EventFd>,
@@ -42,6 +64,7 @@ impl Sampler {
         sensors: Vec<Box<dyn Sensor>>,
         host: Option<HostSensor>,
         interval: Duration,
+        polling: Polling,
         sink: &SyncSender<Chunk>,
     ) -> std::io::Result<Self> {
         let stop = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
@@ -50,11 +73,11 @@ impl Sampler {
             let (stop, sink) = (Arc::clone(&stop), sink.clone());
             spawn("sampler", move || {
                 pace::claim_priority();
-                let mut sweeper = Sweeper::new(sensors, sink);
+                let mut sweeper = Sweeper::new(sensors, interval, polling, sink);
                 sweeper.sweep_all();
                 let _ = first.send(());
                 let mut pacer = Pacer::new(interval);
-                while let Some(due) = pacer.wait(&stop) {
+                while let Some(due) = pacer.wait_until(sweeper.next(), &stop) {
                     sweeper.sweep(due);
                 }
                 sweeper.finish();

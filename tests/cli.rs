@@ -11,11 +11,19 @@ mod examples;
 mod exit_status;
 #[path = "cli/fake_gpu.rs"]
 mod fake_gpu;
+#[path = "cli/faults.rs"]
+mod faults;
+#[path = "cli/import.rs"]
+mod import;
 #[path = "cli/markers.rs"]
 mod markers;
 #[path = "cli/reports.rs"]
 mod reports;
+#[path = "cli/sensors.rs"]
+mod sensors;
 #[path = "cli/signals.rs"]
 mod signals;
+#[path = "cli/study.rs"]
+mod study;
 #[path = "cli/transparency.rs"]
 mod transparency;

@@ -1,87 +1,52 @@
-//! `powerprof doctor`: every family of sensors, found or why not, what it gives, and the fix.
+//! `powerprof doctor`: every family of sensors, found or why not and the fix; what each sensor gives, how often, at what cost; and what
+//! precision a phase can expect from it.
 
-use std::fmt::Write;
+mod examined;
+mod precision;
+pub mod probe;
+mod text;
+
+use std::time::Duration;
 
 use super::output::{self, Failure, Outcome};
-use crate::cli::DoctorArgs;
-use crate::model::device::{Device, SensorTiming};
-use crate::model::sample::Columns;
+use crate::cli::{DoctorArgs, DoctorFormat};
 use crate::plan;
+use crate::plan::config::Config;
 use crate::sensors::discover::{self, Request};
-use crate::sensors::finding::{Finding, Status};
+use crate::sensors::finding::Status;
+use examined::Examined;
+
+/// Long enough for twenty updates of a sensor that has ten a second.
+const WATCH: Duration = Duration::from_secs(2);
 
 pub fn run(args: &DoctorArgs) -> Outcome {
-    let gpus = plan::gpus(args.gpus.as_deref()).map_err(|error| Failure {
-        error: error.into(),
-        status: 2,
-    })?;
-    let discovery = discover::discover(&Request {
+    let usage = |error: anyhow::Error| Failure { error, status: 2 };
+    let gpus = plan::gpus(args.gpus.as_deref()).map_err(|error| usage(error.into()))?;
+    let config = Config::load().map_err(|error| usage(error.into()))?;
+    let mut discovery = discover::discover(&Request {
         gpus,
         ..Request::default()
     });
-    let mut text = String::new();
-    for finding in &discovery.findings {
-        text.push_str(&line(finding));
-    }
-    text.push('\n');
-    for sensor in &discovery.sensors {
-        text.push_str(&describe(sensor.device(), &sensor.columns()));
-    }
-    if discovery.sensors.is_empty() {
-        text.push_str("no device can be recorded; phases would have their times and no energy\n");
-    }
-    output::deliver(text.as_bytes(), None, false)?;
-    Ok(0)
-}
-
-fn line(finding: &Finding) -> String {
-    let word = match finding.status {
-        Status::Found => "found  ",
-        Status::Absent => "absent ",
-        Status::Blocked => "BLOCKED",
-        Status::Note => "note   ",
+    let watch = args.watch.unwrap_or(WATCH);
+    let probes = probe::probe(&mut discovery.sensors, watch);
+    let examined: Vec<Examined> = discovery
+        .sensors
+        .iter()
+        .zip(&probes)
+        .map(|(sensor, probe)| {
+            let mut device = sensor.device().clone();
+            config.complete(&mut device);
+            Examined::of(device, sensor.as_ref(), probe)
+        })
+        .collect();
+    let data = match args.format {
+        DoctorFormat::Text => text::render(&discovery.findings, &examined, watch),
+        DoctorFormat::Json => examined::json(&discovery.findings, &examined, watch)?,
     };
-    let mut text = format!("{word} {}: {}\n", finding.family.as_str(), finding.detail);
-    for hint in finding.hint.iter().flat_map(|hint| hint.lines()) {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "        fix: {hint}");
-    }
-    text
-}
-
-fn describe(device: &Device, columns: &Columns) -> String {
-    let mut text = format!("{:<6} {}\n", device.id.to_string(), device.name);
-    let mut row = |name: &str, value: String| {
-        let _ = writeln!(text, "       {name:<12} {value}");
-    };
-    if let Some(uuid) = &device.uuid {
-        row("uuid", uuid.clone());
-    }
-    if columns.watts {
-        row("power", timing(&device.power_timing));
-    }
-    if columns.counter.is_some() {
-        row("counter", timing(&device.counter_timing));
-    }
-    if let Some(limit) = device.power_limit {
-        row("limit", format!("{:.0} W", limit.get()));
-    }
-    if let Some(container) = &device.contained_in {
-        row("part of", format!("{container}, and never added to it"));
-    }
-    for (name, value) in &device.properties {
-        row(name, value.clone());
-    }
-    text
-}
-
-fn timing(timing: &SensorTiming) -> String {
-    let ms = |value: Option<f64>| value.map_or("unknown".to_owned(), |ms| format!("{ms} ms"));
-    let window = timing
-        .window_ms
-        .map_or(String::new(), |ms| format!(", each the mean of {ms} ms"));
-    format!(
-        "a new value every {}{window} (expected; each recording measures it)",
-        ms(timing.update_period_ms)
-    )
+    output::deliver(data.as_bytes(), None, false)?;
+    let blocked = discovery
+        .findings
+        .iter()
+        .any(|finding| finding.status == Status::Blocked);
+    Ok(u8::from(args.strict && (blocked || examined.is_empty())))
 }

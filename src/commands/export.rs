@@ -1,4 +1,4 @@
-//! `powerprof export RUN.h5 --to csv|perfetto`: the readings for other programs.
+//! `powerprof export RUN.h5 --to csv|parquet|perfetto`: the readings for other programs.
 
 use std::io::{BufWriter, Write};
 
@@ -8,7 +8,7 @@ use crate::energy;
 use crate::model::device::Device;
 use crate::model::recording::DeviceStreams;
 use crate::recording::Reader;
-use crate::report::{perfetto, readings};
+use crate::report::{parquet, perfetto, readings};
 
 pub fn run(args: &ExportArgs) -> Outcome {
     let reader = Reader::open(&args.recording)?;
@@ -17,6 +17,7 @@ pub fn run(args: &ExportArgs) -> Outcome {
     let mut out = BufWriter::new(output::destination(args.output.as_deref(), args.force)?);
     let written = match args.to {
         ExportFormat::Csv => readings::write(&mut out, &recording, streams),
+        ExportFormat::Parquet => parquet::write(&mut out, &recording, streams),
         ExportFormat::Perfetto => {
             let spans = energy::spans(&recording.markers, recording.interval());
             perfetto::write(&mut out, &recording, &spans, streams)

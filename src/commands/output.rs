@@ -31,7 +31,20 @@ pub fn say(message: &str) {
 
 /// An error, its causes, and the hints among them on lines of their own.
 pub fn complain(error: &anyhow::Error) {
-    say(&format!("error: {error:#}"));
+    say(&format!("error: {}", story(error)));
+}
+
+/// The error and its causes, each told once: many messages quote their cause already.
+fn story(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if told.is_empty() {
+            told = cause;
+        } else if !told.contains(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    told
 }
 
 /// Whether talk may be colored: a terminal, and nobody said no (no-color.org).
@@ -47,9 +60,9 @@ pub fn deliver(data: &[u8], path: Option<&Path>, force: bool) -> anyhow::Result<
 }
 
 /// Standard output, or a new file at `path`.
-pub fn destination(path: Option<&Path>, force: bool) -> anyhow::Result<Box<dyn Write>> {
+pub fn destination(path: Option<&Path>, force: bool) -> anyhow::Result<Box<dyn Write + Send>> {
     let Some(path) = path else {
-        return Ok(Box::new(std::io::stdout().lock()));
+        return Ok(Box::new(std::io::stdout()));
     };
     let mut options = OpenOptions::new();
     options.write(true);
@@ -84,5 +97,24 @@ pub fn settle(written: anyhow::Result<()>) -> anyhow::Result<()> {
             Ok(())
         }
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot open x: {0}\nhint: look")]
+    struct Quoting(#[source] std::io::Error);
+
+    #[test]
+    fn a_cause_that_the_message_quotes_is_not_told_twice() {
+        let quoting = anyhow::Error::from(Quoting(std::io::Error::other("no such file")));
+        assert_eq!(story(&quoting), "cannot open x: no such file\nhint: look");
+        assert_eq!(
+            story(&quoting.context("--weights")),
+            "--weights: cannot open x: no such file\nhint: look"
+        );
     }
 }

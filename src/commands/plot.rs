@@ -5,10 +5,10 @@ use anyhow::bail;
 use super::load::{self, Loaded};
 use super::output::{self, Outcome};
 use crate::cli::PlotArgs;
+use crate::energy;
 use crate::report::plot::{self, PlotInput, PowerSeries};
 
 pub fn run(args: &PlotArgs) -> Outcome {
-    let path = load::only(&args.recordings)?;
     let kind = args
         .output
         .extension()
@@ -22,7 +22,7 @@ pub fn run(args: &PlotArgs) -> Outcome {
         );
         return Err(error.into());
     }
-    let loaded = load::load(path)?;
+    let loaded = load::load_run(&args.recordings)?;
     let power = power_series(&loaded)?;
     let input = input(&loaded, &power);
     let data = if kind == "svg" {
@@ -45,27 +45,28 @@ pub fn input<'a>(loaded: &'a Loaded, power: &'a [PowerSeries]) -> PlotInput<'a> 
 
 /// The power of every device over the run, in seconds from its start.
 pub fn power_series(loaded: &Loaded) -> anyhow::Result<Vec<PowerSeries>> {
-    let origin = loaded.recording.run.started;
+    let origin = loaded.analysis.run.started;
     let mut all = Vec::new();
-    for device in &loaded.recording.devices {
-        let power = loaded.reader.streams(device)?.power;
-        if power.watts.is_empty() {
-            continue;
+    let first = &loaded.nodes[0].recording;
+    for node in &loaded.nodes {
+        let shift = energy::shift(first, &node.recording);
+        for device in &node.recording.devices {
+            let power = node.streams(device)?.power;
+            let readings = power.times.t.iter().zip(&power.watts);
+            let known = readings.filter(|(_, watts)| watts.is_finite());
+            let (t_s, watts): (Vec<f64>, Vec<f64>) = known
+                .map(|(t, watts)| (t.plus_nanos(shift).seconds_since(origin), *watts))
+                .unzip();
+            if !power.watts.is_empty() {
+                all.push(PowerSeries {
+                    device: device.id.to_string(),
+                    t_s,
+                    watts,
+                });
+            }
         }
-        let known = power
-            .times
-            .t
-            .iter()
-            .zip(&power.watts)
-            .filter(|(_, watts)| watts.is_finite());
-        let (t_s, watts) = known.map(|(t, watts)| (t.seconds_since(origin), *watts)).unzip();
-        all.push(PowerSeries {
-            device: device.id.to_string(),
-            t_s,
-            watts,
-        });
     }
-    if all.is_empty() && loaded.recording.devices.is_empty() {
+    if loaded.nodes.iter().all(|node| node.recording.devices.is_empty()) {
         bail!("the recording holds no device\nhint: `powerprof doctor` says which sensors are here");
     }
     Ok(all)

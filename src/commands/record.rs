@@ -10,6 +10,7 @@ use crate::markers::channel::{self, Channel, Listener};
 use crate::model::device::Device;
 use crate::model::recording::{Chunk, RunEnd, RunInfo};
 use crate::model::sample::Columns;
+use crate::model::time::Interval;
 use crate::plan::{self, RecordPlan};
 use crate::recording::Writer;
 use crate::recording::background::BackgroundWriter;
@@ -26,6 +27,8 @@ use crate::supervisor::{exit, surroundings, warden};
 /// Sampling begins this long before the child and ends this long after it, so that a counter which moves every 100 ms has moved on
 /// both sides of the run's edges.
 const LEAD: Duration = Duration::from_millis(250);
+/// As a shell has it: 128 + SIGINT.
+const INTERRUPTED: u8 = 130;
 /// How long `git` may take to name the commit.
 const GIT_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -38,8 +41,8 @@ pub fn run(args: RecordArgs) -> Outcome {
     let channel = Channel::open().map_err(before_the_child)?;
     // Forked before any thread exists; it waits, and goes away by itself if we fail below.
     let variable = (channel::VARIABLE.into(), channel.path().into());
-    let armed = launch::arm(&plan.command, &[variable], &signals.original_mask).map_err(not_launched)?;
-    let warden = warden::post(armed.pid(), channel.path(), channel.directory()).map_err(before_the_child)?;
+    let armed = launch::arm(&plan.command, &[variable], &signals.inherited).map_err(not_launched)?;
+    let warden = warden::post(&armed, channel.path(), channel.directory()).map_err(before_the_child)?;
 
     let discovery = discover::discover(&plan.request);
     let devices = recorded_devices(&plan, &discovery);
@@ -61,9 +64,18 @@ pub fn run(args: RecordArgs) -> Outcome {
         .map_err(before_the_child)?;
     let host = HostSensor::new(armed.pid().as_raw().unsigned_abs());
     let host = host.inspect_err(|error| say(&format!("warning: {error}"))).ok();
-    let sampler = Sampler::start(discovery.sensors, host, plan.interval, writer.sink()).map_err(before_the_child)?;
+    let sampler = Sampler::start(discovery.sensors, host, plan.interval, plan.polling, writer.sink())
+        .map_err(before_the_child)?;
     if measured {
         std::thread::sleep(LEAD);
+        if watch_idle(&plan, &signals, &writer) == Watched::Interrupted {
+            // Nothing ran, so there is nothing to keep.
+            let _ = std::fs::remove_file(&plan.output);
+            return Err(Failure {
+                error: anyhow::anyhow!("interrupted before the command ran"),
+                status: INTERRUPTED,
+            });
+        }
     }
 
     let started = clock::now();
@@ -71,7 +83,7 @@ pub fn run(args: RecordArgs) -> Outcome {
         released: Some(started),
         ..Chunk::default()
     });
-    let ended = armed.release().and_then(|child| Ok(signals.wait_for(child, say)?));
+    let ended = armed.release().map(|child| signals.wait_for(child, say));
     let end = clock::now();
     if measured && ended.is_ok() {
         std::thread::sleep(LEAD);
@@ -80,7 +92,14 @@ pub fn run(args: RecordArgs) -> Outcome {
     sampler.stop();
     warden.dismiss();
     match ended {
-        Ok(exit) => finish(&plan, writer, RunEnd { ended: end, exit }, strict_failure),
+        Ok(Ok(exit)) => finish(&plan, writer, RunEnd { ended: end, exit }, strict_failure),
+        // What was recorded stays, as a recording that was cut off.
+        Ok(Err(errno)) => {
+            let path = plan.output.display();
+            Err(before_the_child(anyhow::anyhow!(
+                "the end of the command was not seen: {errno}\nhint: {path} holds what was recorded until then"
+            )))
+        }
         Err(error) => {
             // Nothing ran, so there is nothing to keep.
             drop(writer);
@@ -88,6 +107,33 @@ pub fn run(args: RecordArgs) -> Outcome {
             Err(not_launched(error))
         }
     }
+}
+
+/// How the watching of the idle machine ended.
+#[derive(PartialEq, Eq)]
+enum Watched {
+    ToTheEnd,
+    Interrupted,
+}
+
+/// `--idle-baseline`: what the machine draws before the command runs. An interrupt ends the waiting, and there is no baseline then.
+fn watch_idle(plan: &RecordPlan, signals: &Signals, writer: &BackgroundWriter) -> Watched {
+    let Some(length) = plan.idle_baseline else {
+        return Watched::ToTheEnd;
+    };
+    say(&format!(
+        "watching the idle machine for {}",
+        humantime::format_duration(length)
+    ));
+    let begun = clock::now();
+    if signals.arrives_within(length) {
+        return Watched::Interrupted;
+    }
+    let _ = writer.sink().send(Chunk {
+        baseline: Some(Interval::new(begun, clock::now())),
+        ..Chunk::default()
+    });
+    Watched::ToTheEnd
 }
 
 /// Close the file and say what it holds.
@@ -119,12 +165,10 @@ fn finish(plan: &RecordPlan, writer: BackgroundWriter, end: RunEnd, strict_failu
 /// The devices as the file keeps them: with the user's calibration of each board.
 fn recorded_devices(plan: &RecordPlan, discovery: &Discovery) -> Vec<(Device, Columns)> {
     let calibrated = |sensor: &dyn Sensor| {
-        let device = sensor.device().clone();
-        let calibration = device.uuid.as_deref().and_then(|uuid| plan.config.calibration(uuid));
-        Device {
-            calibration: calibration.or(device.calibration),
-            ..device
-        }
+        let mut device = sensor.device().clone();
+        plan.config.complete(&mut device);
+        device.properties.insert("polling".into(), plan.polling.as_str().into());
+        device
     };
     discovery
         .sensors

@@ -1,12 +1,25 @@
-//! `powerprof report RUN.h5`: what a recording says, from the file alone.
+//! `powerprof report RUN.h5...`: what the recording of a run says, or those of its nodes together, from the files alone.
 
-use super::output::{self, Outcome};
+use super::output::{self, Failure, Outcome};
 use super::{load, plot};
 use crate::cli::{ReportArgs, ReportFormat};
+use crate::energy;
 use crate::report::{csv, html, json, markdown, text};
 
 pub fn run(args: &ReportArgs) -> Outcome {
-    let loaded = load::load(load::only(&args.recordings)?)?;
+    if args.as_paper && args.format == ReportFormat::Csv {
+        let error = anyhow::anyhow!("--as-paper: CSV has one row per phase, and no place for it\nhint: --format json");
+        return Err(Failure { error, status: 2 });
+    }
+    let mut loaded = load::load_run(&args.recordings)?;
+    if args.as_paper {
+        // The study looked at one GPU of one machine.
+        let node = &loaded.nodes[0];
+        let device = energy::device_of_study(&node.recording);
+        let streams = device.map(|device| node.streams(device)).transpose()?;
+        let study = energy::study(&node.recording, &loaded.analysis, device.zip(streams.as_ref()));
+        loaded.analysis.study = Some(study);
+    }
     let analysis = &loaded.analysis;
     let data = match args.format {
         ReportFormat::Text => text::render(analysis, &text_options(args)),

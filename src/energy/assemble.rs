@@ -14,7 +14,9 @@ use crate::model::units::{Joules, Seconds, Watts};
 use super::Options;
 use super::attribute;
 use super::checks;
+use super::nodes::{self, Node, Together};
 use super::part::{self, Common, Part};
+use super::state::Means;
 use super::timeline::Timeline;
 use super::uncertainty::{self, Figure, exact_seconds};
 use super::work::{self, Work};
@@ -26,13 +28,106 @@ pub fn analyze<E>(
     options: &Options,
     mut streams: impl FnMut(&Device) -> Result<DeviceStreams, E>,
 ) -> Result<Analysis, E> {
+    let nodes = [Node { recording, spans }];
+    analyze_nodes(&nodes, &nodes::together(&nodes), options, |_, device| streams(device))
+}
+
+/// Analyse the nodes of one run. `streams` gives the readings of a device of the node with this number, one device at a time.
+pub fn analyze_nodes<E>(
+    nodes: &[Node<'_>],
+    together: &Together<'_>,
+    options: &Options,
+    mut streams: impl FnMut(usize, &Device) -> Result<DeviceStreams, E>,
+) -> Result<Analysis, E> {
+    let Together { spans, run, own } = together;
+    let (spans, run): (&Spans, Interval) = (spans, *run);
+    let labels = nodes::labels(nodes);
+    let (mut parts, mut checks, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
+    for (n, node) in nodes.iter().enumerate() {
+        let mut found = of_node(node, options, |device| streams(n, device))?;
+        if nodes.len() > 1 {
+            found.name(&labels[n]);
+        }
+        let place = |part| Placed {
+            part,
+            own: &own[n],
+            run: node.recording.interval(),
+        };
+        parts.extend(found.parts.into_iter().map(place));
+        checks.extend(found.checks);
+        warnings.extend(found.warnings);
+    }
+    let work = work::collect(spans);
+    let summed: Vec<&Placed> = parts
+        .iter()
+        .filter(|p| p.part.in_total && !p.part.figures.is_empty())
+        .collect();
+    if summed.is_empty() {
+        warnings.push("no device gave an energy: times and work are right, every energy is unknown".into());
+    }
+    let sum = |row: Row| uncertainty::sum(summed.iter().filter_map(|p| Some((p.figure(row)?, p.part.device))));
+    let phases: Vec<PhaseAnalysis> = (0..spans.phases.len())
+        .map(|i| phase(spans, i, &work[i], sum(Row::Phase(i)), &parts))
+        .collect();
+    let tops: f64 = phases.iter().filter(|p| p.depth == 0).map(|p| p.wall.get()).sum();
+    let overlapping = work::overlap_of_tops(spans) > 0;
+    let idle = if overlapping {
+        exact_seconds(work::outside_nanos(spans, run))
+    } else {
+        exact_seconds(run.nanos()) - tops
+    };
+    checks.push(closure(&phases, overlapping));
+    warnings.extend(checks::warnings(&checks));
+    Ok(Analysis {
+        run: summary(nodes, run),
+        total: present(sum(Row::Whole)),
+        devices: parts.iter().map(device_row).collect(),
+        unattributed: Unattributed {
+            wall: Seconds(idle.max(0.0)),
+            energy: present(sum(Row::Outside)),
+            devices: device_energies(&parts, Row::Outside),
+        },
+        phases,
+        metrics: spans.metrics.clone(),
+        checks,
+        warnings,
+        idle: None,
+        study: None,
+    })
+}
+
+/// What one node gave.
+struct Found<'a> {
+    parts: Vec<Part<'a>>,
+    checks: Vec<Check>,
+    warnings: Vec<String>,
+}
+
+impl Found<'_> {
+    /// Say whose they are; devices bear their node's name already.
+    fn name(&mut self, label: &str) {
+        for check in self.checks.iter_mut().filter(|check| !check.name.contains(':')) {
+            check.name = format!("{}:{label}", check.name);
+        }
+        for warning in &mut self.warnings {
+            *warning = format!("{label}: {warning}");
+        }
+    }
+}
+
+/// Analyse one node over its own interval.
+fn of_node<'a, E>(
+    node: &Node<'a>,
+    options: &Options,
+    mut streams: impl FnMut(&Device) -> Result<DeviceStreams, E>,
+) -> Result<Found<'a>, E> {
+    let Node { recording, spans } = *node;
     let run = recording.interval();
     let parents: Vec<Option<usize>> = spans.phases.iter().map(|p| p.parent.map(|p| p.0)).collect();
     let ownership = attribute::owners(recording, spans);
     let mut checks = checks::of_recording(recording, spans);
     let mut warnings = recording.warnings.clone();
     warnings.extend(ownership.warnings.iter().cloned());
-    let work = work::collect(spans);
     let common = Common {
         recording,
         run,
@@ -53,50 +148,61 @@ pub fn analyze<E>(
         checks.extend(found);
         last = Some((ranks.as_slice(), timeline));
     }
-    let summed: Vec<&Part> = parts.iter().filter(|p| p.in_total && !p.figures.is_empty()).collect();
-    if summed.is_empty() {
-        warnings.push("no device gave an energy: times and work are right, every energy is unknown".into());
-    }
-    let (outside, whole) = (spans.phases.len(), spans.phases.len() + 1);
-    let node = |i: usize| uncertainty::sum(summed.iter().map(|p| (&p.figures[i], p.device)));
-    let phases: Vec<PhaseAnalysis> = (0..spans.phases.len())
-        .map(|i| phase(spans, i, &work[i], node(i), &parts))
-        .collect();
-    let tops: f64 = phases.iter().filter(|p| p.depth == 0).map(|p| p.wall.get()).sum();
-    let overlapping = work::overlap_of_tops(spans) > 0;
-    let idle = if overlapping {
-        exact_seconds(work::outside_nanos(spans, run))
-    } else {
-        exact_seconds(run.nanos()) - tops
-    };
-    checks.push(closure(&phases, overlapping));
-    warnings.extend(checks::warnings(&checks));
-    Ok(Analysis {
-        run: summary(recording, run),
-        total: present(node(whole)),
-        devices: parts.iter().map(|part| device_row(part, whole, run)).collect(),
-        unattributed: Unattributed {
-            wall: Seconds(idle.max(0.0)),
-            energy: present(node(outside)),
-            devices: device_energies(&parts, outside),
-        },
-        phases,
-        metrics: spans.metrics.clone(),
+    Ok(Found {
+        parts,
         checks,
         warnings,
     })
+}
+
+/// A row of the answer.
+#[derive(Debug, Clone, Copy)]
+enum Row {
+    Phase(usize),
+    Outside,
+    Whole,
+}
+
+/// A device's part, and where its node's phases stand among all.
+struct Placed<'a> {
+    part: Part<'a>,
+    own: &'a [Option<usize>],
+    /// Of its node.
+    run: Interval,
+}
+
+impl Placed<'_> {
+    /// Place of a row among the part's own: its phases, then outside, then the whole.
+    fn at(&self, row: Row) -> Option<usize> {
+        let phases = self.own.iter().flatten().count();
+        match row {
+            Row::Phase(i) => self.own[i],
+            Row::Outside => Some(phases),
+            Row::Whole => Some(phases + 1),
+        }
+    }
+
+    fn figure(&self, row: Row) -> Option<&Figure> {
+        self.part.figures.get(self.at(row)?)
+    }
+
+    fn means(&self, row: Row) -> Option<&Means> {
+        self.part.means.get(self.at(row)?)
+    }
 }
 
 fn present(figure: Option<Figure>) -> EnergyEstimate {
     figure.map_or(EnergyEstimate::UNKNOWN, |f| f.present())
 }
 
-fn device_energies(parts: &[Part], i: usize) -> Vec<DeviceEnergy> {
-    let one = |part: &Part| DeviceEnergy {
-        id: part.device.id.to_string(),
-        energy: present(part.figures.get(i).copied()),
+/// What each device drew in a row; a device whose node never was in that phase has no part in it.
+fn device_energies(parts: &[Placed], row: Row) -> Vec<DeviceEnergy> {
+    let took_part = parts.iter().filter(|p| p.at(row).is_some());
+    let one = |placed: &Placed| DeviceEnergy {
+        id: placed.part.device.id.to_string(),
+        energy: present(placed.figure(row).copied()),
     };
-    parts.iter().map(one).collect()
+    took_part.map(one).collect()
 }
 
 /// Mean power; over no time there is none.
@@ -104,14 +210,14 @@ fn mean_power(energy: &EnergyEstimate, wall: Seconds) -> Option<Watts> {
     energy.joules.filter(|_| wall.get() > 0.0).map(|joules| joules / wall)
 }
 
-fn phase(spans: &Spans, i: usize, work: &Work, figure: Option<Figure>, parts: &[Part]) -> PhaseAnalysis {
+fn phase(spans: &Spans, i: usize, work: &Work, figure: Option<Figure>, parts: &[Placed]) -> PhaseAnalysis {
     let energy = present(figure);
     let wall = Seconds(exact_seconds(work.wall_ns));
     let gpus = || {
         parts
             .iter()
-            .filter(|p| p.device.kind == DeviceKind::Gpu)
-            .map(|p| &p.means[i])
+            .filter(|p| p.part.device.kind == DeviceKind::Gpu)
+            .filter_map(|p| p.means(Row::Phase(i)))
     };
     let utilization: Vec<f64> = gpus().filter_map(|m| m.utilization_pct).collect();
     let memory: Vec<f64> = gpus().filter_map(|m| m.memory_bytes).collect();
@@ -130,22 +236,25 @@ fn phase(spans: &Spans, i: usize, work: &Work, figure: Option<Figure>, parts: &[
         samples_per_s_per_w: energy.joules.and_then(|Joules(joules)| rate(joules)),
         mean_utilization_pct: known(&utilization).map(|sum| sum / utilization.len() as f64),
         mean_memory_bytes: known(&memory),
-        devices: device_energies(parts, i),
+        devices: device_energies(parts, Row::Phase(i)),
         energy,
     }
 }
 
-fn device_row(part: &Part, whole: usize, run: Interval) -> DeviceAnalysis {
-    let energy = present(part.figures.get(whole).copied());
+fn device_row(placed: &Placed) -> DeviceAnalysis {
+    let Placed { part, run, .. } = placed;
+    let energy = present(placed.figure(Row::Whole).copied());
+    let means = placed.means(Row::Whole).copied().unwrap_or_default();
     DeviceAnalysis {
         device: part.device.clone(),
         timing: part.timing,
         mean_power: mean_power(&energy, Seconds(exact_seconds(run.nanos()))),
         energy,
         max_power: part.max_power.map(Watts),
-        mean_utilization_pct: part.means[whole].utilization_pct,
-        mean_memory_bytes: part.means[whole].memory_bytes,
+        mean_utilization_pct: means.utilization_pct,
+        mean_memory_bytes: means.memory_bytes,
         max_memory_bytes: part.max_memory,
+        call_share: part.call_share,
         in_total: part.in_total,
     }
 }
@@ -174,16 +283,19 @@ fn closure(phases: &[PhaseAnalysis], overlapping: bool) -> Check {
     }
 }
 
-fn summary(recording: &Recording, run: Interval) -> RunSummary {
-    let info = &recording.run;
+/// The run as one: the first command, the first failure.
+fn summary(nodes: &[Node<'_>], run: Interval) -> RunSummary {
+    let info = &nodes[0].recording.run;
+    let runs = || nodes.iter().map(|node| &node.recording.run);
+    let statuses: Option<Vec<i32>> = runs().map(|run| run.exit.map(|exit| exit.status())).collect();
     RunSummary {
         command: info.command.clone(),
-        started_realtime_ns: info.started_realtime_ns,
-        started: info.started,
+        started_realtime_ns: info.started_realtime_ns + (run.start - info.started),
+        started: run.start,
         wall: Seconds(exact_seconds(run.nanos())),
-        exit_code: info.exit.map(|exit| exit.status()),
-        complete: info.complete,
-        hosts: vec![info.host.hostname.clone()],
-        simulated: info.simulated.clone(),
+        exit_code: statuses.and_then(|all| all.iter().copied().find(|status| *status != 0).or(all.first().copied())),
+        complete: runs().all(|run| run.complete),
+        hosts: runs().map(|run| run.host.hostname.clone()).collect(),
+        simulated: runs().find_map(|run| run.simulated.clone()),
     }
 }

@@ -16,6 +16,8 @@ const PINNED: f64 = 0.3;
 const OPPOSED: f64 = -0.7;
 /// Leaves this many cells long at a time have nothing to gain from the model.
 const VERY_LONG: f64 = 20.0;
+/// Wider than anything a leaf can draw, watts.
+const NOTHING_KNOWN_W: f64 = 1e4;
 /// A leaf that ran less often than this cannot show by its residuals how much its power varies.
 const REPEATED: u64 = 12;
 
@@ -63,7 +65,8 @@ pub fn combine(split: Split, model: &Model, facts: &Facts) -> (Split, Vec<Togeth
                 covariance.a[other * leaves + leaf] = 0.0;
             }
             energies[leaf] = split.leaves[leaf];
-            covariance.a[leaf * leaves + leaf] = (0.5 * split.own_u95[leaf]).powi(2);
+            // As good as unknown: what the curve knows of it comes in below, once.
+            covariance.a[leaf * leaves + leaf] = (NOTHING_KNOWN_W * split.seconds[leaf]).powi(2);
         } else {
             // What the model says of time that no sensor saw is a guess.
             covariance.a[leaf * leaves + leaf] += (unseen_sd_w * split.unseen_s[leaf]).powi(2);
@@ -73,28 +76,28 @@ pub fn combine(split: Split, model: &Model, facts: &Facts) -> (Split, Vec<Togeth
     let last = split.figures.len() - 1;
     let known = split.figures.iter().enumerate().zip(&members);
     let known = known.filter(|((i, figure), _)| *i == last || figure.u95 < PINNED * figure.joules);
-    // A sum of interval leaves alone is the same split of the same cells: counted again, it would halve their variance for nothing.
-    let sums: Vec<Known> = known
-        .filter(|(_, members)| has_model(members))
-        .map(|((_, figure), members)| Known {
-            members: members.clone(),
-            joules: figure.joules,
-            sd: 0.5 * figure.u95,
-        })
-        .collect();
+    let sums = known.map(|((_, figure), members)| Known {
+        members: members.clone(),
+        joules: figure.joules,
+        sd: 0.5 * figure.u95,
+    });
+    let alone = (0..leaves).filter(|&leaf| !modelled[leaf]).map(|leaf| Known {
+        members: (0..leaves).map(|other| f64::from(u8::from(other == leaf))).collect(),
+        joules: split.leaves[leaf],
+        sd: 0.5 * split.own_u95[leaf],
+    });
+    let sums = independent(sums.chain(alone).collect());
     condition(&mut energies, &mut covariance, &sums);
     let mut figures: Vec<Figure> = Vec::with_capacity(split.figures.len());
     for (members, interval) in members.iter().zip(&split.figures) {
-        let carried = dot(members, &model.carried_over);
         let sd = covariance.form(members).max(0.0).sqrt();
         let joules = dot(members, &energies);
-        // Whether the power lags behind the markers or the reading behind the power, no reading can tell: a doubt, not a correction.
-        let u95 = 2.0 * sd + carried.abs();
+        let u95 = 2.0 * sd;
         let regression = Figure {
             joules,
             u95,
             scale: 0.0,
-            upper: (joules.max(0.0) + 2.0 * (sd + carried.abs())).min(interval.upper),
+            upper: (joules.max(0.0) + 2.0 * sd).min(interval.upper),
             method: Method::Regression,
         };
         let by_interval = match estimator {
@@ -106,7 +109,7 @@ pub fn combine(split: Split, model: &Model, facts: &Facts) -> (Split, Vec<Togeth
     }
     let settled: Vec<f64> = energies.iter().map(|&e| exact_joules(e)).collect();
     replace_by_sums(&mut figures, &settled, parents);
-    let together = together(&energies, &covariance, model, &figures);
+    let together = together(&energies, &covariance, &figures);
     let split = Split {
         leaves: settled,
         figures,
@@ -115,8 +118,29 @@ pub fn combine(split: Split, model: &Model, facts: &Facts) -> (Split, Vec<Togeth
     (split, together)
 }
 
+/// The sums that say something of their own, the surest first. What follows from others is the same split of the same cells: counted
+/// again, it would halve a variance for nothing.
+fn independent(mut sums: Vec<Known>) -> Vec<Known> {
+    sums.sort_by(|a, b| a.sd.total_cmp(&b.sd));
+    let mut directions: Vec<Vec<f64>> = Vec::new();
+    sums.retain(|sum| {
+        let mut rest = sum.members.clone();
+        for direction in &directions {
+            let along = dot(&rest, direction);
+            rest.iter_mut().zip(direction).for_each(|(r, d)| *r -= along * d);
+        }
+        let length = dot(&rest, &rest).sqrt();
+        if length > 1e-6 {
+            rest.iter_mut().for_each(|r| *r /= length);
+            directions.push(rest);
+        }
+        length > 1e-6
+    });
+    sums
+}
+
 /// Pairs of unresolved leaves whose doubts are opposed and whose sum is resolved.
-fn together(energies: &[f64], covariance: &Symmetric, model: &Model, figures: &[Figure]) -> Vec<Together> {
+fn together(energies: &[f64], covariance: &Symmetric, figures: &[Figure]) -> Vec<Together> {
     let unresolved = |leaf: usize| grade(figures[leaf].joules, figures[leaf].u95) == Grade::Unresolved;
     let mut pairs = Vec::new();
     for a in (0..energies.len()).filter(|&a| unresolved(a)) {
@@ -124,7 +148,7 @@ fn together(energies: &[f64], covariance: &Symmetric, model: &Model, figures: &[
             let scale = (covariance.at(a, a) * covariance.at(b, b)).sqrt();
             let joules = energies[a] + energies[b];
             let variance = covariance.at(a, a) + covariance.at(b, b) + 2.0 * covariance.at(a, b);
-            let u95 = 2.0 * variance.max(0.0).sqrt() + (model.carried_over[a] + model.carried_over[b]).abs();
+            let u95 = 2.0 * variance.max(0.0).sqrt();
             if covariance.at(a, b) < OPPOSED * scale && grade(joules, u95) != Grade::Unresolved {
                 pairs.push(Together {
                     leaves: (a, b),

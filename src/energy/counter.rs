@@ -15,6 +15,9 @@ use crate::model::sample::PowerStream;
 
 use super::cell::Cell;
 
+/// So many bad readings in a row are believed to be bad.
+const BAD_IN_A_ROW: usize = 8;
+
 /// What a new counter value means against the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CounterStep {
@@ -32,7 +35,13 @@ impl CounterStep {
     /// The step from `old` to `new` of a counter that starts again after `wraps_at`; `most` is what it can have counted meanwhile.
     pub fn between(old: u64, new: u64, wraps_at: Option<u64>, most: Option<f64>) -> Self {
         if new >= old {
-            return Self::Advanced(new - old);
+            // More than the device can have drawn: one of the two values is none of its counter's.
+            let possible = most.is_none_or(|most| (new - old) as f64 <= most);
+            return if possible {
+                Self::Advanced(new - old)
+            } else {
+                Self::Reset
+            };
         }
         match wraps_at {
             Some(wrap) if old <= wrap => {
@@ -85,16 +94,18 @@ pub fn ticks(device: &Device, stream: &PowerStream) -> (Vec<Tick>, u64) {
         return (ticks, 0);
     };
     for (i, &(t, half, new)) in polls.iter().enumerate().skip(1) {
-        // One reading that falls and comes back was a bad read, not a reset (spurious zeros: measurement of the field, nvidia-smi and
-        // NVML wrappers report them at fast polling).
-        if new < value && polls.get(i + 1).is_some_and(|next| next.2 >= value) {
+        // A reading that falls and comes back was a bad read, not a reset (spurious zeros: measurement of the field, nvidia-smi and
+        // NVML wrappers report them at fast polling); now and then there are a few in a row.
+        if new < value && polls[i + 1..].iter().take(BAD_IN_A_ROW).any(|next| next.2 >= value) {
             glitches += 1;
             continue;
         }
         if new != value {
             let earliest = (seen_at - seen_half).max(believed_ns.map_or(i64::MIN, |period| t - half - period));
             let latest = t + half;
-            let seconds = (t - seen_at) as f64 * 1e-9 + believed_ns.map_or(1.0, |p| p as f64 * 1e-9);
+            // A counter that stood still may jump to where it should be: what counts is the time since it moved.
+            let since = ticks.last().map_or(seen_at, |tick: &Tick| tick.t.min(seen_at));
+            let seconds = (t - since) as f64 * 1e-9 + believed_ns.map_or(1.0, |p| p as f64 * 1e-9);
             let most = most_watts.map(|w| w * seconds / stream.counter_unit_joules);
             let step = match CounterStep::between(value, new, stream.counter_wraps_at, most) {
                 CounterStep::Advanced(_) | CounterStep::Wrapped(_) if ticks.is_empty() => CounterStep::First,
@@ -182,5 +193,7 @@ mod tests {
         // From 10 to 5 by wrapping would be 95 counts; the device can only have counted 20.
         assert_eq!(CounterStep::between(10, 5, Some(100), Some(20.0)), Reset);
         assert_eq!(CounterStep::between(200, 5, Some(100), None), Reset);
+        // A jump that no board could draw: from a spurious zero back to where the counter stood.
+        assert_eq!(CounterStep::between(0, 1_000_000, None, Some(20.0)), Reset);
     }
 }

@@ -28,7 +28,12 @@ pub struct PowerRange {
 }
 
 impl PowerRange {
-    /// Standard deviation of a power that can be anything in the range.
+    /// Mean of a power that can be anything in the range.
+    pub fn middle(&self) -> f64 {
+        0.5 * (self.floor + self.ceiling)
+    }
+
+    /// Its standard deviation.
     pub fn sd(&self) -> f64 {
         (self.ceiling - self.floor) / 12.0_f64.sqrt()
     }
@@ -143,8 +148,15 @@ pub fn build(device: &Device, stream: &PowerStream, run: Interval) -> Option<Cur
         _ if counted > 0.5 * run.seconds() => Method::Counter,
         _ => Method::Integral,
     };
+    let range = PowerRange::of(&cells, device);
+    if method == Method::Integral {
+        // Windows that should tile time overlap and leave gaps as the updates jitter: there the power can be anything.
+        for cell in cells.iter_mut().filter(|c| c.known) {
+            cell.variance += 2.0 * (range.sd() * cell.edge_s).powi(2);
+        }
+    }
     Some(Curve {
-        range: PowerRange::of(&cells, device),
+        range,
         cells,
         method,
         story,

@@ -7,6 +7,9 @@
 //! max(floor x, E - ceiling (L - x))  ..  min(ceiling x, E - floor (L - x))
 //! ```
 //!
+//! Where mean powers of the leaves are known (from the sensor model, or from a first split), a cell is shared in proportion to power
+//! times time instead: the cell at the edge of two long phases is no longer split as if both drew the same. The bounds stay.
+//!
 //! A phase's cells that it fills alone add nothing to its doubt. Doubts of split cells add up *linearly*: a phase that always stands
 //! beside the same neighbour is wrong to the same side each time, and repetition does not help (bias T dP/6 an edge).
 //! Timing noise of the cell edges is independent and adds in quadrature.
@@ -28,6 +31,8 @@ pub struct Split {
     /// Time of each leaf, seconds, and how much of it no sensor saw.
     pub seconds: Vec<f64>,
     pub unseen_s: Vec<f64>,
+    /// Energy of the time that was seen.
+    pub seen_joules: Vec<f64>,
     /// Half-width (95 %) of each leaf's own energy.
     pub own_u95: Vec<f64>,
     /// Each phase with everything inside it, then outside, then the whole run.
@@ -43,42 +48,55 @@ struct Bounds {
     variance: f64,
 }
 
-/// Split `curve` over the leaves of `timeline`; `parents[p]` is the phase around phase p.
-pub fn split(curve: &Curve, timeline: &Timeline, parents: &[Option<usize>]) -> Split {
+/// Split `curve` over the leaves of `timeline`; `parents[p]` is the phase around phase p; `watts` are the leaves' mean powers, as far
+/// as they are known.
+pub fn split(curve: &Curve, timeline: &Timeline, parents: &[Option<usize>], watts: Option<&[f64]>) -> Split {
     let outside = timeline.outside();
     let whole = outside + 1;
     let mut leaves = vec![0.0; timeline.leaves];
     let mut seconds = vec![0.0; timeline.leaves];
     let mut unseen_s = vec![0.0; timeline.leaves];
+    let mut seen_joules = vec![0.0; timeline.leaves];
     let mut own = vec![Bounds::default(); timeline.leaves];
     let mut bounds = vec![Bounds::default(); whole + 1];
-    let mut inclusive = vec![0.0; whole + 1];
+    let mut inclusive = vec![(0.0, 0.0); whole + 1];
     let mut touched = Vec::new();
     let cells = curve.cells.iter().map(|c| (c.start, c.end));
     shares::walk(timeline, cells, |i, shares| {
         let cell = &curve.cells[i];
         let length = cell.seconds();
+        let weight = |leaf: usize| watts.map_or(1.0, |w| w[leaf]);
+        // Before and after the run the device is taken to draw what it draws outside every phase.
+        let inside: f64 = shares.iter().map(|&(_, s)| s).sum();
+        let beyond = (length - inside).max(0.0) * weight(outside);
+        let weighted: f64 = shares.iter().map(|&(leaf, s)| s * weight(leaf)).sum::<f64>() + beyond;
         for &(leaf, s) in shares {
-            leaves[leaf] += cell.joules * s / length;
+            // What ran in a hole is known, and what it draws elsewhere.
+            let joules = match watts {
+                Some(watts) if !cell.known => s * watts[leaf],
+                _ => cell.joules * s * weight(leaf) / weighted,
+            };
+            leaves[leaf] += joules;
+            seen_joules[leaf] += if cell.known { joules } else { 0.0 };
             seconds[leaf] += s;
             unseen_s[leaf] += if cell.known { 0.0 } else { s };
-            add(&mut own[leaf], curve, i, s.min(length), length);
+            add(&mut own[leaf], curve, i, (s.min(length), joules));
             let mut at = Some(leaf);
             while let Some(phase) = at {
-                if inclusive[phase] == 0.0 {
+                if inclusive[phase].0 == 0.0 {
                     touched.push(phase);
                 }
-                inclusive[phase] += s;
+                inclusive[phase] = (inclusive[phase].0 + s, inclusive[phase].1 + joules);
                 at = parents.get(phase).copied().flatten();
             }
-            if inclusive[whole] == 0.0 {
+            if inclusive[whole].0 == 0.0 {
                 touched.push(whole);
             }
-            inclusive[whole] += s;
+            inclusive[whole] = (inclusive[whole].0 + s, inclusive[whole].1 + joules);
         }
         for phase in touched.drain(..) {
-            let s = std::mem::take(&mut inclusive[phase]);
-            add(&mut bounds[phase], curve, i, s.min(length), length);
+            let (s, joules) = std::mem::take(&mut inclusive[phase]);
+            add(&mut bounds[phase], curve, i, (s.min(length), joules));
         }
     });
     let mut figures: Vec<Figure> = bounds.iter().map(|b| figure(b, curve)).collect();
@@ -90,6 +108,7 @@ pub fn split(curve: &Curve, timeline: &Timeline, parents: &[Option<usize>]) -> S
         leaves,
         seconds,
         unseen_s,
+        seen_joules,
         own_u95: own.iter().map(|b| figure(b, curve).u95).collect(),
         figures,
     }
@@ -112,13 +131,13 @@ pub fn replace_by_sums(figures: &mut [Figure], leaves: &[f64], parents: &[Option
     }
 }
 
-/// One cell of which a phase has `s` of `length` seconds.
-fn add(bounds: &mut Bounds, curve: &Curve, i: usize, s: f64, length: f64) {
+/// One cell of which a phase has `s` seconds, and by estimate `share` joules.
+fn add(bounds: &mut Bounds, curve: &Curve, i: usize, (s, share): (f64, f64)) {
     let cell = &curve.cells[i];
+    let length = cell.seconds();
     let (floor, ceiling) = (curve.range.floor, curve.range.ceiling);
     let energy = cell.joules;
     let part = s / length;
-    let share = energy * part;
     bounds.joules += share;
     // The last nanosecond of a cell is not worth a doubt.
     let alone = length - s < 1e-9;

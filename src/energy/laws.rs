@@ -16,7 +16,7 @@ use crate::model::units::Watts;
 
 const MS: i64 = 1_000_000;
 
-fn gpu(n: u32) -> Device {
+pub(super) fn gpu(n: u32) -> Device {
     Device {
         id: DeviceId(format!("gpu{n}")),
         kind: DeviceKind::Gpu,
@@ -36,7 +36,7 @@ fn gpu(n: u32) -> Device {
 }
 
 /// A recording from 0 to `end_ms`, with marker lines given as (milliseconds, verb, name, rank).
-fn recording(devices: Vec<Device>, end_ms: i64, lines: &[(f64, MarkerVerb, &str, u32)]) -> Recording {
+pub(super) fn recording(devices: Vec<Device>, end_ms: i64, lines: &[(f64, MarkerVerb, &str, u32)]) -> Recording {
     let markers = lines.iter().map(|&(ms, verb, name, rank)| MarkerEvent {
         t: Timestamp::from_nanos((ms * 1e6) as i64),
         arrival: Timestamp::from_nanos((ms * 1e6) as i64),
@@ -76,11 +76,12 @@ fn recording(devices: Vec<Device>, end_ms: i64, lines: &[(f64, MarkerVerb, &str,
         events: Vec::new(),
         warnings: Vec::new(),
         last_seen: Timestamp::from_nanos(end_ms * MS),
+        baseline: None,
     }
 }
 
 /// A counter in mJ that moves every `period_ms` to `joules(now)`, polled every 10 ms from before the run to after it.
-fn counted(end_ms: i64, period_ms: i64, joules: impl Fn(f64) -> f64) -> DeviceStreams {
+pub(super) fn counted(end_ms: i64, period_ms: i64, joules: impl Fn(f64) -> f64) -> DeviceStreams {
     let mut power = PowerStream {
         counter_unit_joules: 1e-3,
         ..PowerStream::default()
@@ -370,7 +371,7 @@ fn inner_figures(recording: &Recording, streams: &[DeviceStreams]) -> Vec<Vec<f6
     let one = |i: usize| {
         let curve = curve::build(&recording.devices[i], &streams[i].power, run).expect("a curve");
         let timeline = Timeline::new(&spans, run, &owners.ranks[i]);
-        let split = interval::split(&curve, &timeline, &parents);
+        let split = interval::split(&curve, &timeline, &parents, None);
         split.figures.iter().map(|f| f.joules).collect()
     };
     (0..recording.devices.len()).map(one).collect()

@@ -106,6 +106,7 @@ fn analysed(readings: &[Vec<f64>], edges: &[f64], calibration: Option<Calibratio
         events: Vec::new(),
         warnings: Vec::new(),
         last_seen: ms(end),
+        baseline: None,
     };
     let mut times = Times::default();
     readings.iter().for_each(|row| times.push(ms(row[0]), 0));

@@ -1,11 +1,12 @@
 //! One device: its readings to a figure for each phase, with the sensor model where it has something to add.
 
-use crate::model::analysis::{Check, CheckStatus};
+use crate::model::analysis::{Check, CheckStatus, Grade};
 use crate::model::device::{Device, SensorTiming, Source};
 use crate::model::recording::{DeviceStreams, Recording};
 use crate::model::span::Spans;
 use crate::model::time::Interval;
 
+use super::calls;
 use super::checks;
 use super::combine::{self, Facts};
 use super::curve::{self, Curve};
@@ -13,8 +14,13 @@ use super::interval;
 use super::sensor_model::{self, CounterKind, Model, Refusal};
 use super::state::{self, Means};
 use super::timeline::Timeline;
-use super::uncertainty::{self, Figure};
+use super::uncertainty::{self, Figure, grade};
 use super::{Estimator, Options};
+
+/// How often the split at the cells' edges is made anew with what the split before says of the leaves' powers.
+const SHARPENED: usize = 3;
+/// The model's power of a leaf is taken if its relative standard uncertainty is below this.
+const RESOLVED: f64 = 0.1;
 
 /// What one device contributes.
 pub struct Part<'a> {
@@ -26,6 +32,7 @@ pub struct Part<'a> {
     pub max_memory: Option<u64>,
     pub max_power: Option<f64>,
     pub timing: SensorTiming,
+    pub call_share: Option<f64>,
 }
 
 /// What all devices of a recording share.
@@ -39,7 +46,7 @@ pub struct Common<'a> {
 
 /// Analyse one device's readings over its timeline.
 pub fn one_device<'a>(
-    common: &Common<'a>,
+    common: &Common<'_>,
     device: &'a Device,
     readings: &DeviceStreams,
     timeline: &Timeline,
@@ -61,6 +68,7 @@ pub fn one_device<'a>(
         max_memory,
         max_power: None,
         timing: device.power_timing,
+        call_share: calls::share(device, readings, run),
     };
     let Some(mut curve) = curve::build(device, &readings.power, run) else {
         let detail = format!("{} gave no usable reading of power or energy", device.id);
@@ -71,17 +79,23 @@ pub fn one_device<'a>(
         };
         return (part, vec![check]);
     };
-    let mut split = interval::split(&curve, timeline, parents);
+    let mut split = interval::split(&curve, timeline, parents, None);
     let (model, doubts) = model_of(device, readings, run, timeline, &curve, &split, options);
     let doubted = match &model {
         Ok(Some(model)) if model.kind == CounterKind::Sampled => curve.doubt_counter(),
         Err(Refusal::Locked(..)) => curve.doubt_unseen(),
         _ => false,
     };
-    if doubted {
-        split = interval::split(&curve, timeline, parents);
-    }
+    let is_locked = matches!(model, Err(Refusal::Locked(..)));
     let model = model.ok().flatten();
+    // The first split only serves to tell what the leaves draw.
+    if doubted {
+        split = interval::split(&curve, timeline, parents, None);
+    }
+    for _ in 0..SHARPENED {
+        let watts = leaf_watts(&split, &curve, model.as_ref());
+        split = interval::split(&curve, timeline, parents, Some(&watts));
+    }
     let mut together = Vec::new();
     if let Some(model) = &model {
         let facts = Facts {
@@ -94,6 +108,9 @@ pub fn one_device<'a>(
         let (combined, pairs) = combine::combine(split, model, &facts);
         split = combined;
         together.extend(pairs.iter().filter_map(|pair| checks::of_pair(device, spans, pair)));
+    }
+    if is_locked {
+        refuse(&mut split.figures);
     }
     let inclusive = inclusive_seconds(&split.seconds, parents);
     for (figure, seconds) in split.figures.iter_mut().zip(inclusive) {
@@ -128,7 +145,7 @@ fn model_of(
         run,
         seconds: &split.seconds,
         mean_watts: split.leaves.iter().sum::<f64>() / run.seconds().max(1e-9),
-        ceiling_watts: curve.range.ceiling,
+        range: curve.range,
         contradiction: curve
             .story
             .counter_over_integral
@@ -143,6 +160,28 @@ fn model_of(
             let check = checks::of_refusal(device, &refusal);
             (Err(refusal), check)
         }
+    }
+}
+
+/// What each leaf draws by the model, where it is one for the model; else by the split before.
+fn leaf_watts(split: &interval::Split, curve: &Curve, model: Option<&Model>) -> Vec<f64> {
+    let known = |(leaf, &seconds): (usize, &f64)| {
+        let of_model = model.map(|m| (m.energies[leaf], m.covariance.at(leaf, leaf).sqrt()));
+        let joules = match of_model {
+            Some((joules, sd)) if sd < RESOLVED * joules => joules,
+            _ if seconds > split.unseen_s[leaf] => split.seen_joules[leaf] * seconds / (seconds - split.unseen_s[leaf]),
+            _ => split.leaves[leaf],
+        };
+        (joules / seconds.max(1e-9)).clamp(curve.range.floor.max(1e-3), curve.range.ceiling.max(1e-3))
+    };
+    split.seconds.iter().enumerate().map(known).collect()
+}
+
+/// A sensor locked to the steps tells nothing of the phases inside them. What bounds alone leave of such a phase is no figure, unless
+/// they are narrow.
+fn refuse(figures: &mut [Figure]) {
+    for figure in figures.iter_mut().filter(|f| grade(f.joules, f.u95) > Grade::B) {
+        figure.u95 = figure.u95.max(figure.joules.abs());
     }
 }
 

@@ -13,14 +13,18 @@ mod design;
 mod discover;
 mod energies;
 mod fit;
+mod halves;
 mod kind;
 mod lattice;
 mod lock;
 mod matrix;
 mod overlap;
+mod parts;
+mod ramp;
 mod rows;
 
 pub use closure::{Known, condition};
+pub use design::Shape;
 pub use kind::CounterKind;
 pub use matrix::{Symmetric, dot};
 
@@ -28,10 +32,13 @@ use crate::model::device::Device;
 use crate::model::sample::PowerStream;
 use crate::model::time::Interval;
 
+use super::curve::PowerRange;
 use super::timeline::Timeline;
 use design::Theta;
+use energies::Estimate;
 use fit::{Setting, Stream};
 use overlap::Overlap;
+use parts::Parts;
 use rows::Rows;
 
 /// Rows used for finding all properties together, and for the powers.
@@ -42,11 +49,24 @@ const ROWS_PER_LEAF: usize = 4;
 /// A mean direction as long as this is a lock.
 const LOCKED: f64 = 0.8;
 
-/// What was found about one stream's clock and window.
+/// What was found about one stream's clock and window, with standard uncertainties.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Found {
+    pub updates: usize,
     pub period_ms: f64,
+    pub period_sd_ms: f64,
     pub theta: Theta,
+    pub window_sd_ms: f64,
+    pub delay_sd_ms: f64,
+    /// Standard deviation of the sensor's own updates about its clock.
+    pub jitter_ms: f64,
+}
+
+/// The power's mean lag behind the markers, and its standard uncertainty, ms.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ramp {
+    pub lag_ms: f64,
+    pub sd_ms: f64,
 }
 
 /// The fitted model of one device.
@@ -55,11 +75,16 @@ pub struct Model {
     /// Energy of every leaf, joules, and covariance (J^2). Leaves without time have none.
     pub energies: Vec<f64>,
     pub covariance: Symmetric,
-    /// Energy that each leaf would have more, did all blur come from ramps of the power behind each edge.
-    pub carried_over: Vec<f64>,
+    /// How far the power follows behind the markers.
+    pub ramp: Ramp,
     pub power: Option<Found>,
     pub counter: Option<Found>,
     pub kind: CounterKind,
+    /// Whether phases were fitted in parts.
+    pub in_parts: bool,
+    /// For each leaf, energy by one half of the readings less that by the other, and how much of it noise explains (one standard
+    /// deviation), joules.
+    pub halves: Option<Vec<(f64, f64)>>,
 }
 
 /// Why there is no model.
@@ -72,6 +97,7 @@ pub enum Refusal {
 }
 
 /// What the model starts from.
+#[derive(Clone, Copy)]
 pub struct Inputs<'a> {
     pub device: &'a Device,
     pub stream: &'a PowerStream,
@@ -80,21 +106,18 @@ pub struct Inputs<'a> {
     /// Seconds of each leaf.
     pub seconds: &'a [f64],
     pub mean_watts: f64,
-    pub ceiling_watts: f64,
+    /// What the device's power lies between.
+    pub range: PowerRange,
     /// Whether counter and power integral contradict each other: then the power readings are left out.
     pub contradiction: bool,
 }
 
 /// Fit the model.
 pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
-    let overlap = Overlap::new(inputs.timeline);
-    let run_s = inputs.run.seconds();
-    let active: Vec<usize> = (0..inputs.timeline.leaves)
-        .filter(|&l| inputs.seconds[l] > 0.0)
-        .collect();
     let power = rows::of_power(inputs.device, inputs.stream, inputs.run);
     let counter = rows::of_counter(inputs.device, inputs.stream, inputs.run);
-    let enough = |rows: &Rows| rows.rows.len() >= ROWS_PER_LEAF * active.len() + 12;
+    let leaves = inputs.seconds.iter().filter(|s| **s > 0.0).count();
+    let enough = |rows: &Rows| rows.rows.len() >= ROWS_PER_LEAF * leaves + 12;
     let power = power.filter(|r| enough(r) && !(inputs.contradiction && counter.as_ref().is_some_and(enough)));
     let counter = counter.filter(enough);
     let most = power
@@ -103,22 +126,15 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         .map(|r| r.rows.len())
         .max()
         .ok_or(Refusal::TooLittle)?;
-    let setting = Setting {
-        overlap: &overlap,
-        leaves: inputs.timeline.leaves,
-        run_s,
-        drift: ((run_s / 30.0) as usize).clamp(3, 20).min(most / 25),
-        mean_watts: inputs.mean_watts,
-        watts_sd: 0.5 * inputs.ceiling_watts.max(inputs.mean_watts),
-        active,
-    };
+    let overlap = Overlap::new(inputs.timeline);
+    let setting = setting(inputs, &overlap, most);
     if let Some((locked, period)) = locked(inputs, power.as_ref(), counter.as_ref()) {
         return Err(Refusal::Locked(locked, period));
     }
     let power_theta = power.as_ref().map(|rows| discover::power(inputs, &setting, rows));
-    let window = power_theta.as_ref().map(|(theta, _)| theta.window);
+    let sensor = power_theta.as_ref().map(|(theta, _)| *theta);
     let kind = counter.as_ref().map_or(CounterKind::Unknown, |rows| {
-        discover::counter_kind(inputs, &setting, rows, window)
+        discover::counter_kind(inputs, &setting, rows, sensor)
     });
     // A counter that adds up power readings tells nothing that they do not; alone, it is a power sensor.
     let (power, power_theta, counter) = match (kind, power, counter) {
@@ -144,27 +160,116 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
             streams.push(discover::stream(rows, *theta, *prior, is_counter));
         }
     }
-    fit::converge(&setting, &mut streams);
-    for stream in &mut streams {
-        let rows = if stream.is_counter { &many.1 } else { &many.0 };
-        stream.rows = rows.as_ref().unwrap_or(stream.rows);
-    }
-    let (energies, covariance, carried_over) = energies::energies(inputs, &setting, &mut streams);
-    let found = |is_counter: bool| {
-        streams.iter().find(|s| s.is_counter == is_counter).map(|s| Found {
-            period_ms: s.rows.period * 1e3,
-            theta: s.theta,
-        })
+    let whole = fit::converge(&setting, &mut streams, None, fit::STEPS);
+    let all = |stream: &Stream<'_>| {
+        if stream.is_counter {
+            many.1.as_ref()
+        } else {
+            many.0.as_ref()
+        }
     };
-    let (power, counter) = (found(false), found(true));
+    let rows: usize = streams.iter().map(|s| s.rows.rows.len()).sum();
+    let likelihood_of_whole = fit::log_likelihood(&setting, &streams, &fit::powers(&setting, &whole));
+    let parts = parts::cut(inputs.timeline, inputs.seconds, rows);
+    let finer = parts.as_ref().map(|parts| (parts, Overlap::new(&parts.timeline)));
+    let in_parts = finer.as_ref().and_then(|(parts, overlap)| {
+        let inputs = Inputs {
+            timeline: &parts.timeline,
+            seconds: &parts.seconds,
+            ..*inputs
+        };
+        let finer = self::setting(&inputs, overlap, most);
+        let mut streams: Vec<Stream> = streams.iter().map(|s| Stream { ..*s }).collect();
+        let solution = fit::converge(&finer, &mut streams, None, fit::STEPS);
+        let gain = fit::log_likelihood(&finer, &streams, &fit::powers(&finer, &solution)) - likelihood_of_whole;
+        let extra = finer.active.len() - setting.active.len();
+        // Schwarz's criterion.
+        let needed = 0.5 * extra as f64 * (rows as f64).ln();
+        (gain > needed).then(|| {
+            // What was found of the sensor with whole phases may be off: look again.
+            let mut again: Vec<Stream> = streams
+                .iter()
+                .map(|s| {
+                    let search = if s.is_counter {
+                        discover::counter
+                    } else {
+                        discover::power
+                    };
+                    let (theta, prior) = search(&inputs, &finer, s.rows);
+                    discover::stream(s.rows, theta, prior, s.is_counter)
+                })
+                .collect();
+            let anew = fit::converge(&finer, &mut again, None, fit::STEPS);
+            let likelihood =
+                |streams: &[Stream], solution| fit::log_likelihood(&finer, streams, &fit::powers(&finer, solution));
+            let better = likelihood(&again, &anew) > likelihood(&streams, &solution);
+            let (mut streams, solution) = if better { (again, anew) } else { (streams, solution) };
+            let estimate = energies::energies(&inputs, &finer, &mut streams, &solution, |s| all(s).unwrap_or(s.rows));
+            (whole_of(parts, estimate), streams)
+        })
+    });
+    let shaped = in_parts.is_some();
+    let (estimate, streams) = in_parts.unwrap_or_else(|| {
+        let estimate = energies::energies(inputs, &setting, &mut streams, &whole, |s| all(s).unwrap_or(s.rows));
+        (estimate, streams)
+    });
+    let found = |is_counter: bool| {
+        let at = streams.iter().position(|s| s.is_counter == is_counter)?;
+        Some(found(&streams[at], estimate.spreads[at]))
+    };
+    let halves = estimate.halves.as_ref().map(|halves| {
+        let sd = |leaf: usize| 2.0 * estimate.statistical.at(leaf, leaf).max(0.0).sqrt();
+        halves.iter().enumerate().map(|(leaf, &d)| (d, sd(leaf))).collect()
+    });
     Ok(Model {
-        energies,
-        covariance,
-        carried_over,
-        power,
-        counter,
+        power: found(false),
+        counter: found(true),
+        energies: estimate.energies,
+        covariance: estimate.covariance,
+        ramp: estimate.ramp,
         kind,
+        in_parts: shaped,
+        halves,
     })
+}
+
+fn setting<'a>(inputs: &Inputs, overlap: &'a Overlap<'a>, rows: usize) -> Setting<'a> {
+    let run_s = inputs.run.seconds();
+    let leaves = inputs.timeline.leaves;
+    Setting {
+        overlap,
+        leaves,
+        run_s,
+        drift: ((run_s / 30.0) as usize).clamp(3, 20).min(rows / 25),
+        mean_watts: inputs.mean_watts,
+        watts: inputs.range.middle(),
+        // Half the range: wide enough for a phase at either end of it.
+        watts_sd: 0.5 * (inputs.range.ceiling - inputs.range.floor),
+        active: (0..leaves).filter(|&l| inputs.seconds[l] > 0.0).collect(),
+    }
+}
+
+/// An estimate of parts as one of their phases.
+fn whole_of(parts: &Parts, estimate: Estimate) -> Estimate {
+    Estimate {
+        energies: parts.sums(&estimate.energies),
+        covariance: parts.covariance(&estimate.covariance),
+        statistical: parts.covariance(&estimate.statistical),
+        halves: estimate.halves.map(|halves| parts.sums(&halves)),
+        ..estimate
+    }
+}
+
+fn found(stream: &Stream, [window, delay, _]: [f64; 3]) -> Found {
+    Found {
+        updates: stream.rows.rows.len(),
+        period_ms: stream.rows.period * 1e3,
+        period_sd_ms: stream.rows.period_sd * 1e3,
+        theta: stream.theta,
+        window_sd_ms: window,
+        delay_sd_ms: delay,
+        jitter_ms: stream.theta.follow.sqrt() * stream.rows.scatter * 1e3,
+    }
 }
 
 /// Whether the windows of the stream that would be used stand still against the load.

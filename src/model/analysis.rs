@@ -5,6 +5,7 @@
 
 use super::device::{Device, SensorTiming};
 use super::span::Metric;
+use super::study::Study;
 use super::time::Timestamp;
 use super::units::{Joules, Seconds, Watts};
 
@@ -114,6 +115,8 @@ pub struct DeviceAnalysis {
     pub mean_utilization_pct: Option<f64>,
     pub mean_memory_bytes: Option<f64>,
     pub max_memory_bytes: Option<u64>,
+    /// Share of the run spent inside this sensor's calls; `None` where there were none.
+    pub call_share: Option<f64>,
     /// Whether it is part of the sums (false where another recorded device contains it).
     pub in_total: bool,
 }
@@ -181,6 +184,34 @@ pub struct Check {
     pub detail: String,
 }
 
+/// One device before the command ran, and its energy without that.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IdleDevice {
+    pub id: String,
+    /// Mean over the baseline.
+    pub power: Option<Watts>,
+    /// Half-width of its 95 % interval.
+    pub u95: Option<Watts>,
+    pub net: EnergyEstimate,
+}
+
+/// What the machine drew before the command ran, and every energy without it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IdleBaseline {
+    /// How long it was watched.
+    pub wall: Seconds,
+    /// How long before the command that ended.
+    pub before_start: Seconds,
+    /// Finest time between two polls, as in the run itself, and how they were spread where that is known.
+    pub interval: Seconds,
+    pub polling: Option<String>,
+    pub devices: Vec<IdleDevice>,
+    pub total: EnergyEstimate,
+    /// In the order of [`Analysis::phases`].
+    pub phases: Vec<EnergyEstimate>,
+    pub unattributed: EnergyEstimate,
+}
+
 /// Everything a report shows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Analysis {
@@ -193,4 +224,8 @@ pub struct Analysis {
     pub metrics: Vec<Metric>,
     pub checks: Vec<Check>,
     pub warnings: Vec<String>,
+    /// Energies net of idle, where a baseline was taken.
+    pub idle: Option<IdleBaseline>,
+    /// The run in the study's figures, where they were asked for.
+    pub study: Option<Study>,
 }

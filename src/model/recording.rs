@@ -82,6 +82,8 @@ pub struct Recording {
     pub warnings: Vec<String>,
     /// The latest time anything was recorded: the end of a cut-off run.
     pub last_seen: Timestamp,
+    /// When the machine was watched before the command ran, with the same polling (`--idle-baseline`).
+    pub baseline: Option<Interval>,
 }
 
 impl Recording {
@@ -103,6 +105,8 @@ pub struct DeviceStreams {
 pub struct Chunk {
     /// Told once: when the child was released. Becomes [`RunInfo::started`].
     pub released: Option<Timestamp>,
+    /// Told once: the idle baseline, if one was taken.
+    pub baseline: Option<Interval>,
     /// One entry per recorded device, in the recording's order; or empty.
     pub devices: Vec<DeviceStreams>,
     pub host: HostStream,

@@ -9,15 +9,20 @@
 //! [calibration."GPU-6c2d…"]     # reading = gain * true + offset
 //! gain = 0.954
 //! offset_w = -1.18
+//!
+//! [sensor."GPU-6c2d…"]          # written by `powerprof calibrate --write`
+//! power_window_ms = 25.1
 //! ```
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::ValueEnum;
 use serde::Deserialize;
 
-use crate::model::device::Calibration;
+use crate::cli::PollingChoice;
+use crate::model::device::{Calibration, Device, DeviceKind};
 use crate::model::units::Watts;
 
 /// What is wrong with a configuration file.
@@ -29,6 +34,8 @@ pub enum ConfigError {
     Syntax { path: PathBuf, message: String },
     #[error("interval = {0:?} is not a time\nhint: a number with its unit, as in \"10ms\"")]
     Interval(String),
+    #[error("polling = {0:?} is not a way to poll\nhint: \"adaptive\" or \"steady\"")]
+    Polling(String),
     #[error(
         "calibration of {uuid}: gain {gain} is not possible\nhint: reading = gain * true + offset, so gain lies near 1"
     )]
@@ -41,6 +48,7 @@ pub enum ConfigError {
 pub struct Config {
     pub record: RecordConfig,
     calibration: BTreeMap<String, CalibrationEntry>,
+    sensor: BTreeMap<String, SensorEntry>,
 }
 
 /// Defaults for recording.
@@ -49,6 +57,7 @@ pub struct Config {
 pub struct RecordConfig {
     pub output: Option<PathBuf>,
     interval: Option<String>,
+    polling: Option<String>,
     pub gpus: Option<String>,
     pub strict: Option<bool>,
     pub cpu_tdp: Option<f64>,
@@ -64,6 +73,32 @@ struct CalibrationEntry {
     offset_w: f64,
 }
 
+/// What `powerprof calibrate` found out about one sensor. All in milliseconds; doubts are half-widths (95 %).
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SensorEntry {
+    pub measured_at: Option<String>,
+    pub power_update_period_ms: Option<f64>,
+    pub power_window_ms: Option<f64>,
+    pub power_window_u95_ms: Option<f64>,
+    pub power_delay_ms: Option<f64>,
+    pub power_delay_u95_ms: Option<f64>,
+    pub power_response_ms: Option<f64>,
+    pub counter_update_period_ms: Option<f64>,
+    pub counter_delay_ms: Option<f64>,
+    /// `continuous` or `sampled`.
+    pub counter_kind: Option<String>,
+}
+
+impl RecordConfig {
+    /// How to poll, if it is set.
+    pub fn polling(&self) -> Result<Option<PollingChoice>, ConfigError> {
+        let parse =
+            |word: &String| PollingChoice::from_str(word, false).map_err(|_| ConfigError::Polling(word.clone()));
+        self.polling.as_ref().map(parse).transpose()
+    }
+}
+
 impl Config {
     /// `./powerprof.toml` over the user's own file; either may be absent.
     pub fn load() -> Result<Self, ConfigError> {
@@ -76,7 +111,7 @@ impl Config {
     }
 
     /// An absent file is an empty one.
-    fn read(path: &Path) -> Result<Self, ConfigError> {
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
         match std::fs::read_to_string(path) {
             Ok(text) => Self::parse(&text, path),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
@@ -109,6 +144,7 @@ impl Config {
         let RecordConfig {
             output,
             interval,
+            polling,
             gpus,
             strict,
             cpu_tdp,
@@ -118,12 +154,37 @@ impl Config {
         let base = &mut self.record;
         base.output = output.or(base.output.take());
         base.interval = interval.or(base.interval.take());
+        base.polling = polling.or(base.polling.take());
         base.gpus = gpus.or(base.gpus.take());
         base.strict = strict.or(base.strict);
         base.cpu_tdp = cpu_tdp.or(base.cpu_tdp);
         base.simulate = simulate.or(base.simulate.take());
         base.quiet = quiet.or(base.quiet);
         self.calibration.extend(over.calibration);
+        self.sensor.extend(over.sensor);
+    }
+
+    /// Put on a device what the user knows of its board and sensor: calibration and measured timing ([`sensor_key`]).
+    pub fn complete(&self, device: &mut Device) {
+        let key = sensor_key(device);
+        let (calibration, sensor) = (self.calibration(key), self.sensor.get(key));
+        device.calibration = calibration.or(device.calibration);
+        let Some(sensor) = sensor else { return };
+        let over = |measured: Option<f64>, believed: Option<f64>| measured.filter(|ms| ms.is_finite()).or(believed);
+        let power = &mut device.power_timing;
+        power.update_period_ms = over(sensor.power_update_period_ms, power.update_period_ms);
+        power.window_ms = over(sensor.power_window_ms, power.window_ms);
+        power.delay_ms = over(sensor.power_delay_ms, power.delay_ms);
+        let counter = &mut device.counter_timing;
+        counter.update_period_ms = over(sensor.counter_update_period_ms, counter.update_period_ms);
+        counter.delay_ms = over(sensor.counter_delay_ms, counter.delay_ms);
+        let when = sensor.measured_at.as_deref().unwrap_or("at an unknown time");
+        device
+            .properties
+            .insert("timing_source".into(), format!("calibrated {when}"));
+        if let Some(kind) = &sensor.counter_kind {
+            device.properties.insert("counter_kind".into(), kind.clone());
+        }
     }
 
     /// The recording interval, if one is set.
@@ -142,8 +203,14 @@ impl Config {
     }
 }
 
+/// What a device's own settings are filed under: a board's UUID, else its id. Module and memory share their GPU's UUID and not its sensor.
+pub fn sensor_key(device: &Device) -> &str {
+    let uuid = device.uuid.as_deref().filter(|_| device.kind == DeviceKind::Gpu);
+    uuid.unwrap_or(&device.id.0)
+}
+
 /// `$XDG_CONFIG_HOME/powerprof/powerprof.toml`, else `~/.config/powerprof/powerprof.toml` (XDG Base Directory Specification).
-fn user_file() -> Option<PathBuf> {
+pub fn user_file() -> Option<PathBuf> {
     let set = |name| {
         std::env::var_os(name)
             .filter(|value| !value.is_empty())

@@ -6,7 +6,7 @@ use hdf5::{File, Group};
 
 use super::error::{Fault, RecordingError};
 use super::open::open;
-use super::{device, journal, markers, run, streams, version};
+use super::{baseline, device, journal, markers, run, streams, version};
 use crate::model::device::Device;
 use crate::model::recording::{Chunk, DeviceStreams, Recording, RunEnd, RunInfo};
 use crate::model::sample::Columns;
@@ -44,9 +44,9 @@ impl Reader {
     pub fn recording(&self) -> Result<Recording, RecordingError> {
         let devices = self.devices()?;
         let mut run = self.run()?;
-        let end = self.end()?;
+        let (end, imported) = (self.end()?, self.imported()?);
         run.ended = end.map(|end| end.ended);
-        run.exit = end.map(|end| end.exit);
+        run.exit = end.map(|end| end.exit).filter(|_| !imported);
         run.complete = end.is_some();
         let common = self.common()?;
         if let Some(released) = common.released {
@@ -71,6 +71,7 @@ impl Reader {
             events: common.events,
             warnings,
             last_seen,
+            baseline: common.baseline,
         })
     }
 
@@ -87,6 +88,11 @@ impl Reader {
     /// Which columns a device of this recording has.
     pub fn columns(&self, device: &Device) -> Result<Columns, RecordingError> {
         self.with_group(device, streams::read_columns)
+    }
+
+    /// Whether `import` made this file from a log.
+    pub fn imported(&self) -> Result<bool, RecordingError> {
+        self.read(run::imported(&self.file))
     }
 
     /// Whether `recover` made this file from one that was cut off.
@@ -154,6 +160,7 @@ fn realtime_at(t: Timestamp, run: &RunInfo, anchors: &[ClockAnchor]) -> i64 {
 fn read_common(root: &Group) -> Result<Chunk, Fault> {
     Ok(Chunk {
         released: journal::read_start(root)?,
+        baseline: baseline::read(root)?,
         devices: Vec::new(),
         host: journal::read_host(root)?,
         sweeps: journal::read_sweeps(root)?,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::RecordingError;
 use super::column::Storage;
 use super::reader::Reader;
+use super::run::Origin;
 use super::writer::{Writer, draft, publish};
 use crate::model::device::Device;
 use crate::model::recording::{Chunk, DeviceStreams, RunInfo};
@@ -56,7 +57,11 @@ fn copy(
     devices: &[(Device, Columns)],
     target: &Path,
 ) -> Result<Recovered, RecordingError> {
-    let mut writer = Writer::create_at(target, run, devices, Storage::AtOnce, true)?;
+    let origin = Origin {
+        recovered: true,
+        imported: reader.imported()?,
+    };
+    let mut writer = Writer::create_at(target, run, devices, Storage::AtOnce, origin)?;
     let common = reader.common()?;
     let markers = common.markers.len() as u64;
     writer.append(&common)?;

@@ -14,12 +14,22 @@ use crate::model::time::Timestamp;
 /// The root attribute that tells a recording from any other HDF5 file.
 const FORMAT: &str = "powerprof recording";
 
+/// How a file came about, if not by recording.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Origin {
+    /// `recover` made it from one that was cut off.
+    pub recovered: bool,
+    /// `import` made it from a log: there was no child to exit.
+    pub imported: bool,
+}
+
 /// Write everything that is known when the recording begins.
-pub(super) fn write(root: &Group, run: &RunInfo, recovered: bool) -> Result<(), Fault> {
+pub(super) fn write(root: &Group, run: &RunInfo, origin: Origin) -> Result<(), Fault> {
     set_text(root, "format", FORMAT)?;
     set(root, "schema_major", &CURRENT.major)?;
     set(root, "schema_minor", &CURRENT.minor)?;
-    set(root, "recovered", &recovered)?;
+    set(root, "recovered", &origin.recovered)?;
+    set_if(root, "imported", origin.imported.then_some(true))?;
     set_text(root, "powerprof_version", &run.powerprof_version)?;
     set_json(root, "command", &run.command)?;
     set_text(root, "working_directory", &run.working_directory)?;
@@ -84,6 +94,11 @@ pub(super) fn version(root: &Group) -> Result<Option<SchemaVersion>, Fault> {
         major: get(root, "schema_major")?,
         minor: get(root, "schema_minor")?,
     }))
+}
+
+/// Whether `import` made this file from a log.
+pub(super) fn imported(root: &Group) -> Result<bool, Fault> {
+    Ok(get_if(root, "imported")?.unwrap_or(false))
 }
 
 /// Whether `recover` made this file from one that was cut off.

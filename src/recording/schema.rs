@@ -222,6 +222,15 @@ pub mod start {
     }
 }
 
+/// When the machine was watched before the command ran: one row, or none ([`Pace::Slow`]; since 1.1).
+pub mod baseline {
+    use super::{ColumnSpec, Dtype};
+    columns! {
+        T = "baseline/t", Time, "ns", "when the idle baseline began, CLOCK_MONOTONIC";
+        END = "baseline/end", Time, "ns", "when it ended, CLOCK_MONOTONIC";
+    }
+}
+
 /// How the run ended: one row, or none where the recording was cut off ([`Pace::Slow`]).
 pub mod end {
     use super::{ColumnSpec, Dtype};
@@ -246,6 +255,7 @@ pub const TABLES: &[(&str, Pace, &[ColumnSpec])] = &[
     ("events", Pace::Rare, events::ALL),
     ("warnings", Pace::Rare, warnings::ALL),
     ("start", Pace::Slow, start::ALL),
+    ("baseline", Pace::Slow, baseline::ALL),
     ("end", Pace::Slow, end::ALL),
 ];
 

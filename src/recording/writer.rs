@@ -18,11 +18,13 @@ use hdf5::File;
 use hdf5::file::LibraryVersion;
 use tempfile::TempPath;
 
+use super::baseline::BaselineTable;
 use super::column::{Append, Storage};
 use super::error::{Fault, RecordingError};
 use super::journal::{ClockTable, EndTable, EventTable, HostTable, StartTable, SweepTable, WarningTable};
 use super::markers::{FaultTable, MarkerTable};
 use super::open::{LOCKING, close_on_exec};
+use super::run::Origin;
 use super::streams::{PowerTable, StateTable};
 use super::{device, run};
 use crate::model::device::Device;
@@ -57,6 +59,7 @@ struct Tables {
     events: EventTable,
     warnings: WarningTable,
     start: StartTable,
+    baseline: BaselineTable,
     end: EndTable,
 }
 
@@ -77,7 +80,7 @@ impl Writer {
         }
         let draft = draft(path)?;
         let storage = Storage::live(run.interval_ns);
-        let mut writer = Self::create_at(&draft, run, devices, storage, false)?;
+        let mut writer = Self::create_at(&draft, run, devices, storage, Origin::default())?;
         writer
             .open
             .file
@@ -95,7 +98,7 @@ impl Writer {
         run: &RunInfo,
         devices: &[(Device, Columns)],
         storage: Storage,
-        recovered: bool,
+        origin: Origin,
     ) -> Result<Self, RecordingError> {
         device::check_ids(devices.iter().map(|(device, _)| device))?;
         let create = |detail: String| RecordingError::Create {
@@ -110,7 +113,7 @@ impl Writer {
         });
         let file = builder.create(path).map_err(|e| create(e.to_string()))?;
         close_on_exec(path).map_err(|e| create(e.to_string()))?;
-        let tables = Tables::create(&file, run, devices, storage, recovered).map_err(|e| e.writing(path))?;
+        let tables = Tables::create(&file, run, devices, storage, origin).map_err(|e| e.writing(path))?;
         Ok(Self {
             open: ManuallyDrop::new(Open { tables, file }),
             path: path.to_path_buf(),
@@ -180,9 +183,9 @@ impl Tables {
         info: &RunInfo,
         devices: &[(Device, Columns)],
         storage: Storage,
-        recovered: bool,
+        origin: Origin,
     ) -> Result<Self, Fault> {
-        run::write(file, info, recovered)?;
+        run::write(file, info, origin)?;
         device::write_order(file, devices.iter().map(|(device, _)| device))?;
         let devices = devices
             .iter()
@@ -204,6 +207,7 @@ impl Tables {
             events: EventTable::create(file, storage)?,
             warnings: WarningTable::create(file, storage)?,
             start: StartTable::create(file, storage)?,
+            baseline: BaselineTable::create(file, storage)?,
             end: EndTable::create(file, storage)?,
         })
     }
@@ -227,6 +231,7 @@ impl Tables {
             }
         }
         chunk.released.iter().for_each(|t| self.start.push(*t));
+        chunk.baseline.iter().for_each(|interval| self.baseline.push(*interval));
         self.host.push(&chunk.host)?;
         self.sweeps.push(&chunk.sweeps)?;
         chunk.anchors.iter().for_each(|anchor| self.anchors.push(anchor));
@@ -256,6 +261,7 @@ impl Tables {
         all.extend(self.events.columns());
         all.extend(self.warnings.columns());
         all.extend(self.start.columns());
+        all.extend(self.baseline.columns());
         all.extend(self.end.columns());
         all
     }

@@ -7,7 +7,7 @@ use super::ReportError;
 use crate::model::analysis::{Analysis, DeviceEnergy, EnergyEstimate};
 use crate::model::units::{Joules, Seconds, Watts};
 
-const HEADER: [&str; 20] = [
+const HEADER: [&str; 22] = [
     "row",
     "path",
     "name",
@@ -28,6 +28,8 @@ const HEADER: [&str; 20] = [
     "mean_utilization_pct",
     "mean_memory_bytes",
     "simulated",
+    "net_energy_joules",
+    "net_u95_joules",
 ];
 
 /// The table, header first.
@@ -44,7 +46,8 @@ pub fn render(analysis: &Analysis) -> Result<String, ReportError> {
         .as_ref()
         .map(|profile| format!("SIMULATED {profile}"))
         .unwrap_or_default();
-    for p in &analysis.phases {
+    let idle = analysis.idle.as_ref();
+    for (i, p) in analysis.phases.iter().enumerate() {
         let mut row = vec![
             "phase".to_owned(),
             p.path.clone(),
@@ -63,6 +66,7 @@ pub fn render(analysis: &Analysis) -> Result<String, ReportError> {
             float(p.mean_memory_bytes),
         ]);
         row.push(simulated.clone());
+        row.extend(net_cells(idle.and_then(|idle| idle.phases.get(i))));
         row.extend(device_cells(&ids, &p.devices));
         out.write_record(row)?;
     }
@@ -75,22 +79,42 @@ pub fn render(analysis: &Analysis) -> Result<String, ReportError> {
             energy: d.energy,
         })
         .collect();
-    for (kind, wall, energy, devices) in [
-        ("unattributed", un.wall, &un.energy, &un.devices),
-        ("total", analysis.run.wall, &analysis.total, &all),
+    for (kind, wall, energy, net, devices) in [
+        (
+            "unattributed",
+            un.wall,
+            &un.energy,
+            idle.map(|i| &i.unattributed),
+            &un.devices,
+        ),
+        (
+            "total",
+            analysis.run.wall,
+            &analysis.total,
+            idle.map(|i| &i.total),
+            &all,
+        ),
     ] {
         let mut row = vec![kind.to_owned()];
         row.resize(5, String::new());
         row.extend(energy_cells(wall, energy));
         let power = energy.joules.filter(|_| wall.get() > 0.0).map(|j| (j / wall).get());
         row.push(float(power));
-        row.resize(HEADER.len() - 1, String::new());
+        row.resize(HEADER.len() - 3, String::new());
         row.push(simulated.clone());
+        row.extend(net_cells(net));
         row.extend(device_cells(&ids, devices));
         out.write_record(row)?;
     }
     let bytes = out.into_inner().map_err(|e| ::csv::Error::from(e.into_error()))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn net_cells(net: Option<&EnergyEstimate>) -> [String; 2] {
+    [
+        float(net.and_then(|e| e.joules).map(Joules::get)),
+        float(net.and_then(|e| e.u95).map(Joules::get)),
+    ]
 }
 
 fn energy_cells(wall: Seconds, e: &EnergyEstimate) -> [String; 7] {

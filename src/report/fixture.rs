@@ -76,6 +76,7 @@ fn analysed(device: Device, energy: EnergyEstimate, max_w: f64, util: f64, memor
         mean_utilization_pct: Some(util),
         mean_memory_bytes: memory_gib.map(|g| g * GIB),
         max_memory_bytes: memory_gib.map(|g| (g * 1.1 * GIB) as u64),
+        call_share: (!estimate).then_some(0.0031),
         in_total: true,
         device,
         energy,
@@ -224,6 +225,8 @@ pub fn training() -> Analysis {
         })
         .to_vec(),
         warnings: vec!["cpu0: /sys/class/powercap/intel-rapl:0/energy_uj: permission denied; its power is estimated".to_owned()],
+        idle: None,
+        study: None,
     }
 }
 
@@ -267,5 +270,7 @@ pub fn empty() -> Analysis {
         metrics: Vec::new(),
         checks: Vec::new(),
         warnings: Vec::new(),
+        idle: None,
+        study: None,
     }
 }

@@ -10,6 +10,9 @@ use crate::model::units::Seconds;
 /// What stands where nothing is known.
 pub const UNKNOWN: &str = "—";
 
+/// The study whose figures `--as-paper` repeats.
+pub const STUDY: &str = "Ang, Dhingra and Wills 2022";
+
 /// No interval is credited with more digits than this: sensors resolve at best parts per million.
 const MOST_DIGITS: i32 = 6;
 /// Digits of a figure that has no interval.

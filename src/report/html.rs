@@ -25,6 +25,7 @@ pub fn render(input: &PlotInput) -> Result<String, PlotError> {
         "phases" => section(&tables::phases(analysis)),
         "devices" => section(&tables::devices(analysis)),
         "metrics" => section(&tables::metrics(analysis)),
+        "study" => section(&tables::study(analysis)),
         "picture" => picture.clone(),
         "checks" => checks(analysis),
         "warnings" => list(
@@ -240,7 +241,8 @@ mod tests {
 
     #[test]
     fn every_name_of_the_template_is_known() {
-        let known = "title run banners phases devices metrics picture checks warnings legend paper ink muted grid";
+        let known =
+            "title run banners phases devices metrics study picture checks warnings legend paper ink muted grid";
         let mut rest = TEMPLATE;
         while let Some((_, name, after)) = next_name(rest) {
             assert!(known.split(' ').any(|k| k == name), "{name}");

@@ -5,7 +5,8 @@
 use serde::Serialize;
 
 use super::{ReportError, notes};
-use crate::model::analysis::{Analysis, DeviceAnalysis, DeviceEnergy, EnergyEstimate, PhaseAnalysis};
+use crate::model::analysis::{Analysis, DeviceAnalysis, DeviceEnergy, EnergyEstimate, IdleBaseline, PhaseAnalysis};
+use crate::model::study::Study;
 use crate::model::units::{Joules, Seconds, Watts};
 
 /// The name of the schema.
@@ -16,12 +17,15 @@ struct Report<'a> {
     schema: &'static str,
     run: Run<'a>,
     total: Total,
+    idle_baseline: Option<Baseline<'a>>,
     devices: Vec<Device<'a>>,
     phases: Vec<Phase<'a>>,
     unattributed: Unattributed<'a>,
     metrics: Vec<Metric<'a>>,
     checks: Vec<Check<'a>>,
     warnings: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    as_paper: Option<AsPaper<'a>>,
 }
 
 #[derive(Serialize)]
@@ -49,6 +53,24 @@ struct Energy {
 struct Total {
     wall_s: f64,
     energy: Energy,
+    net_energy: Option<Energy>,
+}
+
+/// What was drawn before the command ran; the `net_energy` of everything is without it.
+#[derive(Serialize)]
+struct Baseline<'a> {
+    wall_s: f64,
+    before_start_s: f64,
+    interval_s: f64,
+    polling: Option<&'a str>,
+    devices: Vec<BaselineDevice<'a>>,
+}
+
+#[derive(Serialize)]
+struct BaselineDevice<'a> {
+    id: &'a str,
+    mean_power_w: Option<f64>,
+    u95_mean_power_w: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -61,12 +83,14 @@ struct Device<'a> {
     update_period_ms: Option<f64>,
     window_ms: Option<f64>,
     energy: Energy,
+    net_energy: Option<Energy>,
     mean_power_w: Option<f64>,
     max_power_w: Option<f64>,
     mean_utilization_pct: Option<f64>,
     mean_memory_bytes: Option<f64>,
     max_memory_bytes: Option<u64>,
     in_total: bool,
+    sensor_call_share: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -76,6 +100,7 @@ struct Phase<'a> {
     count: u64,
     wall_s: f64,
     energy: Energy,
+    net_energy: Option<Energy>,
     mean_power_w: Option<f64>,
     samples: Option<u64>,
     samples_per_s: Option<f64>,
@@ -96,6 +121,7 @@ struct Part<'a> {
 struct Unattributed<'a> {
     wall_s: f64,
     energy: Energy,
+    net_energy: Option<Energy>,
     devices: Vec<Part<'a>>,
 }
 
@@ -115,9 +141,29 @@ struct Check<'a> {
     detail: &'a str,
 }
 
+#[derive(Serialize)]
+struct AsPaper<'a> {
+    study: &'static str,
+    device: Option<&'a str>,
+    rows: usize,
+    row_s: f64,
+    figures: Vec<PaperFigure<'a>>,
+}
+
+#[derive(Serialize)]
+struct PaperFigure<'a> {
+    name: &'a str,
+    unit: &'a str,
+    paper: Option<f64>,
+    exact: Option<f64>,
+    difference_pct: Option<f64>,
+    method: &'a str,
+}
+
 /// The analysis as indented JSON, a line feed at the end.
 pub fn render(analysis: &Analysis) -> Result<String, ReportError> {
     let run = &analysis.run;
+    let idle = analysis.idle.as_ref();
     let report = Report {
         schema: SCHEMA,
         run: Run {
@@ -132,12 +178,19 @@ pub fn render(analysis: &Analysis) -> Result<String, ReportError> {
         total: Total {
             wall_s: run.wall.get(),
             energy: energy(&analysis.total),
+            net_energy: idle.map(|idle| energy(&idle.total)),
         },
-        devices: analysis.devices.iter().map(device).collect(),
-        phases: analysis.phases.iter().map(phase).collect(),
+        idle_baseline: idle.map(baseline),
+        devices: (analysis.devices.iter().enumerate())
+            .map(|(i, d)| device(d, idle.and_then(|idle| idle.devices.get(i)).map(|d| &d.net)))
+            .collect(),
+        phases: (analysis.phases.iter().enumerate())
+            .map(|(i, p)| phase(p, idle.and_then(|idle| idle.phases.get(i))))
+            .collect(),
         unattributed: Unattributed {
             wall_s: analysis.unattributed.wall.get(),
             energy: energy(&analysis.unattributed.energy),
+            net_energy: idle.map(|idle| energy(&idle.unattributed)),
             devices: parts(&analysis.unattributed.devices),
         },
         metrics: analysis
@@ -161,8 +214,30 @@ pub fn render(analysis: &Analysis) -> Result<String, ReportError> {
             })
             .collect(),
         warnings: &analysis.warnings,
+        as_paper: analysis.study.as_ref().map(as_paper),
     };
     Ok(serde_json::to_string_pretty(&report)? + "\n")
+}
+
+fn as_paper(study: &Study) -> AsPaper<'_> {
+    AsPaper {
+        study: super::format::STUDY,
+        device: study.device.as_deref(),
+        rows: study.rows,
+        row_s: Study::ROW_S,
+        figures: study
+            .figures
+            .iter()
+            .map(|f| PaperFigure {
+                name: f.name,
+                unit: f.unit,
+                paper: f.study,
+                exact: f.exact,
+                difference_pct: f.difference().map(|d| d * 100.0),
+                method: &f.method,
+            })
+            .collect(),
+    }
 }
 
 fn energy(e: &EnergyEstimate) -> Energy {
@@ -176,7 +251,25 @@ fn energy(e: &EnergyEstimate) -> Energy {
     }
 }
 
-fn device(d: &DeviceAnalysis) -> Device<'_> {
+fn baseline(idle: &IdleBaseline) -> Baseline<'_> {
+    Baseline {
+        wall_s: idle.wall.get(),
+        before_start_s: idle.before_start.get(),
+        interval_s: idle.interval.get(),
+        polling: idle.polling.as_deref(),
+        devices: idle
+            .devices
+            .iter()
+            .map(|d| BaselineDevice {
+                id: &d.id,
+                mean_power_w: d.power.map(Watts::get),
+                u95_mean_power_w: d.u95.map(Watts::get),
+            })
+            .collect(),
+    }
+}
+
+fn device<'a>(d: &'a DeviceAnalysis, net: Option<&EnergyEstimate>) -> Device<'a> {
     Device {
         id: &d.device.id.0,
         kind: d.device.kind.as_str(),
@@ -186,22 +279,25 @@ fn device(d: &DeviceAnalysis) -> Device<'_> {
         update_period_ms: d.timing.update_period_ms,
         window_ms: d.timing.window_ms,
         energy: energy(&d.energy),
+        net_energy: net.map(energy),
         mean_power_w: d.mean_power.map(Watts::get),
         max_power_w: d.max_power.map(Watts::get),
         mean_utilization_pct: d.mean_utilization_pct,
         mean_memory_bytes: d.mean_memory_bytes,
         max_memory_bytes: d.max_memory_bytes,
         in_total: d.in_total,
+        sensor_call_share: d.call_share,
     }
 }
 
-fn phase(p: &PhaseAnalysis) -> Phase<'_> {
+fn phase<'a>(p: &'a PhaseAnalysis, net: Option<&EnergyEstimate>) -> Phase<'a> {
     Phase {
         path: &p.path,
         name: &p.name,
         count: p.count,
         wall_s: Seconds::get(p.wall),
         energy: energy(&p.energy),
+        net_energy: net.map(energy),
         mean_power_w: p.mean_power.map(Watts::get),
         samples: p.samples,
         samples_per_s: p.samples_per_s,

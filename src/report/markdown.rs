@@ -15,6 +15,7 @@ pub fn render(analysis: &Analysis) -> String {
         tables::devices(analysis),
         tables::phases(analysis),
         tables::metrics(analysis),
+        tables::study(analysis),
     ] {
         if !table.rows.is_empty() {
             out += &format!("### {}\n\n{}\n", table.title, pipes(&table));

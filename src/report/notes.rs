@@ -95,7 +95,10 @@ pub fn legend(analysis: &Analysis) -> Vec<String> {
             "({inside}): already contained in another device, not added to the total"
         ));
     }
+    notes.extend(idle(analysis));
     notes.extend(timing(analysis));
+    notes.extend(calls(analysis));
+    notes.extend(study(analysis));
     notes
 }
 
@@ -134,6 +137,51 @@ fn scale(analysis: &Analysis) -> String {
          compared",
         parts.collect::<Vec<_>>().join(", ")
     )
+}
+
+/// Where the net energies come from.
+fn idle(analysis: &Analysis) -> Option<String> {
+    let idle = analysis.idle.as_ref()?;
+    let polling = idle.polling.as_deref().map_or(String::new(), |how| format!(" ({how})"));
+    Some(format!(
+        "net of idle: without what the devices drew in the {} before the command ran, polled as during the run, every {}{polling}",
+        format::duration(idle.wall),
+        format::duration(idle.interval)
+    ))
+}
+
+/// What the measuring itself may have cost.
+fn calls(analysis: &Analysis) -> Option<String> {
+    let live: Vec<f64> = analysis.devices.iter().filter_map(|d| d.call_share).collect();
+    let most = live.iter().copied().reduce(f64::max)?;
+    let percent = |share: f64| format!("{} %", format::significant(100.0 * share, 2));
+    Some(match live.len() {
+        1 => format!("{} of the run was spent inside the sensor's calls", percent(most)),
+        _ => format!(
+            "{} of the run was spent inside the sensors' calls ({} for the slowest device)",
+            percent(live.iter().sum()),
+            percent(most)
+        ),
+    })
+}
+
+/// How the study's figures came about, each beside the exact one.
+fn study(analysis: &Analysis) -> Vec<String> {
+    let Some(study) = &analysis.study else {
+        return Vec::new();
+    };
+    let device = study.device.as_deref().unwrap_or("no GPU");
+    let rows = format!(
+        "{}: {} rows of {} s from {device}, as wandb 0.12.9 took them",
+        format::STUDY,
+        study.rows,
+        crate::model::study::Study::ROW_S
+    );
+    let figures = study
+        .figures
+        .iter()
+        .map(|f| format!("{}: {}", f.name.replace('_', " "), f.method));
+    std::iter::once(rows).chain(figures).collect()
 }
 
 /// What one reading of each sensor stands for.

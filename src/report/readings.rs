@@ -2,7 +2,7 @@
 //!
 //! Times are seconds since the start of the command, to the nanosecond. What was not read at that time is empty: the fast and the
 //! slow figures of a device are read at different times, and stand on different rows. Rows are in the order of time, device by
-//! device.
+//! device. [`super::parquet`] has the same rows and columns.
 
 use std::io::{Error, Write};
 
@@ -40,28 +40,49 @@ pub fn write<E: From<Error>>(
     let mut table = csv::Writer::from_writer(out);
     table.write_record(HEADER).map_err(io)?;
     for device in &recording.devices {
-        let DeviceStreams { power, state } = streams(device)?;
-        let (mut p, mut s) = (0, 0);
-        while p < power.times.len() || s < state.times.len() {
-            let power_next = match (power.times.t.get(p), state.times.t.get(s)) {
-                (Some(of_power), Some(of_state)) => of_power <= of_state,
-                (of_power, _) => of_power.is_some(),
-            };
+        let streams = streams(device)?;
+        let DeviceStreams { power, state } = &streams;
+        for reading in in_order(&streams) {
             let mut row = vec![String::new(); HEADER.len()];
             row[0].clone_from(&device.id.0);
-            if power_next {
-                put_time(&mut row, recording.run.started, &power.times, p);
-                put_power(&mut row, &power, p);
-                p += 1;
-            } else {
-                put_time(&mut row, recording.run.started, &state.times, s);
-                put_state(&mut row, &state, s);
-                s += 1;
+            match reading {
+                Reading::Power(i) => {
+                    put_time(&mut row, recording.run.started, &power.times, i);
+                    put_power(&mut row, power, i);
+                }
+                Reading::State(i) => {
+                    put_time(&mut row, recording.run.started, &state.times, i);
+                    put_state(&mut row, state, i);
+                }
             }
             table.write_record(&row).map_err(io)?;
         }
     }
     Ok(table.flush()?)
+}
+
+/// A row: which stream, and the place in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    Power(usize),
+    State(usize),
+}
+
+/// A device's readings in the order of time; at one time the fast stream's first.
+pub(super) fn in_order(streams: &DeviceStreams) -> impl Iterator<Item = Reading> {
+    let (power, state) = (&streams.power.times.t, &streams.state.times.t);
+    let (mut p, mut s) = (0, 0);
+    std::iter::from_fn(move || match (power.get(p), state.get(s)) {
+        (Some(of_power), of_state) if of_state.is_none_or(|of_state| of_power <= of_state) => {
+            p += 1;
+            Some(Reading::Power(p - 1))
+        }
+        (_, Some(_)) => {
+            s += 1;
+            Some(Reading::State(s - 1))
+        }
+        _ => None,
+    })
 }
 
 /// What went wrong below the CSV, itself: a caller looks at its kind.
@@ -111,7 +132,7 @@ fn put_state(row: &mut [String], stream: &StateStream, i: usize) {
 }
 
 /// Counts as joules; divided where the unit is a whole part of a joule, which leaves the decimal as the driver gave it.
-fn joules(counts: u64, unit: f64) -> f64 {
+pub(super) fn joules(counts: u64, unit: f64) -> f64 {
     let per_joule = (1.0 / unit).round();
     if per_joule >= 1.0 && (per_joule * unit - 1.0).abs() < 1e-12 {
         counts as f64 / per_joule

@@ -6,10 +6,12 @@
 mod devices;
 mod metrics;
 mod phases;
+mod study;
 
 pub use devices::devices;
 pub use metrics::metrics;
 pub use phases::{energy_labels, phases};
+pub use study::study;
 
 use super::format::UNKNOWN;
 use crate::model::analysis::{EnergyEstimate, Grade, Method};

@@ -28,6 +28,7 @@ pub fn render(analysis: &Analysis, options: &TextOptions) -> String {
         tables::devices(analysis),
         tables::phases(analysis),
         tables::metrics(analysis),
+        tables::study(analysis),
     ] {
         if !table.rows.is_empty() {
             lines.push(String::new());

@@ -36,7 +36,16 @@ impl Pacer {
 
     /// Wait for the next deadline, and return it; `None` once `stop` is raised.
     pub fn wait(&mut self, stop: &EventFd) -> Option<Timestamp> {
+        self.wait_until(self.due, stop)
+    }
+
+    /// The same, passing over the deadlines before `wanted`.
+    pub fn wait_until(&mut self, wanted: Timestamp, stop: &EventFd) -> Option<Timestamp> {
         self.due = next_due(self.due, self.interval, clock::now());
+        let (behind, interval) = (wanted - self.due, self.interval.as_nanos() as i64);
+        if behind > 0 {
+            self.due = self.due.plus_nanos((behind + interval - 1) / interval * interval);
+        }
         loop {
             let left = self.due - clock::now();
             let stopped = if left <= 0 {
@@ -121,6 +130,20 @@ mod tests {
         assert_eq!(next_due(at(100), ms, at(104)), at(100));
         assert_eq!(next_due(at(100), ms, at(127)), at(120));
         assert_eq!(next_due(at(100), ms, at(2104)), at(2100));
+    }
+
+    #[test]
+    fn deadlines_that_nobody_wants_are_passed_over_and_the_lattice_stays() -> nix::Result<()> {
+        let stop = EventFd::new()?;
+        let mut pacer = Pacer::new(Duration::from_millis(2));
+        let first = pacer.wait(&stop).unwrap_or_default();
+        let later = pacer.wait_until(first.plus_nanos(9_000_000), &stop).unwrap_or_default();
+        assert!(
+            later - first >= 10_000_000 && (later - first) % 2_000_000 == 0,
+            "{}",
+            later - first
+        );
+        Ok(())
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! One sweep: every fast sensor that is due, then the slow figures of at most one device.
 
 use std::sync::mpsc::{SyncSender, TrySendError};
+use std::time::Duration;
 
-use super::HAND_OVER;
+use super::rhythm::Rhythm;
+use super::{HAND_OVER, Polling};
 use crate::model::recording::{Chunk, DeviceStreams};
 use crate::model::sample::{Columns, PowerReading, PowerStream, SensorEvent, SensorEventKind, StateReading};
 use crate::model::time::Timestamp;
@@ -29,18 +31,32 @@ struct Polled {
     sensor: Box<dyn Sensor>,
     columns: Columns,
     power_due: Option<Timestamp>,
+    /// When it is expected to say something new; without one, always.
+    rhythm: Option<Rhythm>,
     state_due: Option<Timestamp>,
     failing: bool,
 }
 
+impl Polled {
+    /// From `now` on, when power and counter should be read.
+    fn power_wanted(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let due = self.power_due?;
+        let rhythm = self.rhythm.as_mut();
+        let expected = rhythm.map_or(due, |rhythm| Timestamp::from_nanos(rhythm.next(now.as_nanos())));
+        Some(due.max(expected))
+    }
+}
+
 impl Sweeper {
-    pub fn new(sensors: Vec<Box<dyn Sensor>>, sink: SyncSender<Chunk>) -> Self {
+    pub fn new(sensors: Vec<Box<dyn Sensor>>, interval: Duration, polling: Polling, sink: SyncSender<Chunk>) -> Self {
         let now = clock::now();
         let devices: Vec<Polled> = sensors
             .into_iter()
             .map(|sensor| Polled {
                 columns: sensor.columns(),
                 power_due: Some(now),
+                rhythm: (polling == Polling::Adaptive)
+                    .then(|| Rhythm::new(interval.max(sensor.power_period()).as_nanos() as i64)),
                 state_due: sensor.state_period().map(|_| now),
                 failing: false,
                 sensor,
@@ -66,11 +82,22 @@ impl Sweeper {
         self.anchor();
     }
 
+    /// When a device next wants to be asked: sweeps before that would ask nobody.
+    pub fn next(&mut self) -> Timestamp {
+        let now = clock::now();
+        let latest = self.handed_over.plus_nanos(HAND_OVER.as_nanos() as i64);
+        let wanted = self
+            .devices
+            .iter_mut()
+            .flat_map(|polled| [polled.power_wanted(now), polled.state_due]);
+        wanted.flatten().fold(latest, Timestamp::min)
+    }
+
     /// The sweep that was due at `due`.
     pub fn sweep(&mut self, due: Timestamp) {
         let start = clock::now();
         for index in 0..self.devices.len() {
-            if self.devices[index].power_due.is_some_and(|at| at <= due) {
+            if self.devices[index].power_wanted(due).is_some_and(|at| at <= due) {
                 self.read_power(index);
             }
         }
@@ -130,6 +157,9 @@ impl Sweeper {
         let half = saturating((after - before) / 2);
         let reading = match result {
             Ok(reading) => {
+                if let Some(rhythm) = &mut polled.rhythm {
+                    rhythm.take(before.midpoint(after).as_nanos(), reading.watts, reading.counter);
+                }
                 if std::mem::take(&mut polled.failing) {
                     self.event(index, after, SensorEventKind::Back, "answers again".into());
                 }

@@ -3,7 +3,7 @@
 //! Gives the sensors and, for each family that was looked for, a finding: found, absent, or shut with the fix. Never panics, and takes
 //! a tenth of a second more than the driver takes to start, half a minute at most.
 //!
-//! Invariants: device ids are unique; a CPU is measured by RAPL or hwmon, or else estimated, never both.
+//! Invariants: device ids are unique; a CPU is measured by RAPL or hwmon, or in its module, or else estimated, never twice.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -77,7 +77,15 @@ pub fn discover(request: &Request) -> Discovery {
     }
     find_rapl(request, &mut found);
     find_hwmon(request, &mut found);
-    if !found.sensors.iter().any(|s| s.device().kind == DeviceKind::Cpu) {
+
+    let has = |kind| found.sensors.iter().any(|s| s.device().kind == kind);
+    if has(DeviceKind::Module) && !has(DeviceKind::Cpu) {
+        // An estimate beside it would count the CPU twice.
+        let detail = "the CPU is part of the module, which is measured";
+        found
+            .findings
+            .push(Finding::new(Family::Estimate, Status::Note, detail));
+    } else if !has(DeviceKind::Cpu) {
         estimate_cpu(request, &mut found);
     }
     found
@@ -141,8 +149,23 @@ fn has_nvidia_card(sysfs: &Path) -> bool {
 fn find_rapl(request: &Request, found: &mut Discovery) {
     let cpu = estimate::procfs::CpuInfo::read(&request.procfs).map_or_else(|_| "CPU".to_owned(), |info| info.model);
     let rapl = rapl::zones::enumerate(&request.sysfs, &cpu, std::thread::sleep);
+
+    if !rapl.sensors.is_empty() && has_sgx(&request.procfs) {
+        let detail = "this processor has SGX: if it is enabled, the counters are blurred on purpose below some tens of milliseconds \
+                      (INTEL-SA-00389), so short phases of the CPU are less certain than their intervals say";
+        found.findings.push(Finding::new(Family::Rapl, Status::Note, detail));
+    }
     found.sensors.extend(rapl.sensors);
     found.findings.extend(rapl.findings);
+}
+
+/// Whether the processor announces SGX (`flags` of `/proc/cpuinfo`).
+fn has_sgx(procfs: &Path) -> bool {
+    let text = std::fs::read_to_string(procfs.join("cpuinfo")).unwrap_or_default();
+    let flags = text
+        .lines()
+        .find_map(|line| line.strip_prefix("flags")?.split_once(':'));
+    flags.is_some_and(|(_, flags)| flags.split_whitespace().any(|flag| flag == "sgx"))
 }
 
 fn find_hwmon(request: &Request, found: &mut Discovery) {
@@ -240,6 +263,16 @@ mod tests {
                 .iter()
                 .any(|f| f.family == Family::Estimate && f.detail.contains("280 W, 128 threads"))
         );
+    }
+
+    #[test]
+    fn a_processor_with_sgx_is_told_of() {
+        let (root, request) = machine(true, false);
+        let told = |found: &Discovery| found.findings.iter().any(|f| f.detail.contains("SGX"));
+        assert!(!told(&discover(&request)));
+        let cpuinfo = "processor : 0\nmodel name : Intel(R) Xeon(R)\nflags\t\t: fpu sgx sgx_lc\n";
+        fs::write(root.path().join("proc/cpuinfo"), cpuinfo).expect("a file");
+        assert!(told(&discover(&request)));
     }
 
     #[test]

@@ -22,6 +22,17 @@ pub enum ReadError {
     Fatal(String),
 }
 
+/// A driver's own buffer of readings.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SampleBuffer {
+    /// Samples in it.
+    pub length: usize,
+    /// Usual time between two of them, milliseconds.
+    pub spacing_ms: Option<f64>,
+    /// The clock of its stamps, where one fits.
+    pub clock: Option<&'static str>,
+}
+
 /// One device that can be read.
 pub trait Sensor: Send {
     /// What it is. Constant.
@@ -42,6 +53,11 @@ pub trait Sensor: Send {
 
     /// Power and energy, in one call to the driver where it has such a call.
     fn read_power(&mut self) -> Result<PowerReading, ReadError>;
+
+    /// The driver's own buffer of power readings, if it has one. Looked at once, never in the fast loop.
+    fn sample_buffer(&self) -> Option<SampleBuffer> {
+        None
+    }
 
     /// Utilization, memory, clocks and the like.
     fn read_state(&mut self) -> Result<StateReading, ReadError> {

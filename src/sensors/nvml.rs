@@ -8,6 +8,7 @@
 //! analysis finds the truth in the data. The board's own scale error (up to about 10 % against an external meter, linear per board:
 //! Yang et al., SC24, doi 10.1109/SC41406.2024.00028) is not removed here.
 
+pub mod buffer;
 pub mod chip;
 pub mod enumerate;
 pub mod faults;

@@ -9,16 +9,16 @@
 //! If powerprof dies before the release, the held child reads end-of-file and goes away without running anything.
 
 use std::ffi::{CString, OsString};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, execvpe, fork, pipe2, read, write};
 
 use super::exit;
+use super::signals::Inherited;
 
 /// Why the command could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -60,10 +60,14 @@ pub struct ArmedChild {
     exec_errno: OwnedFd,
 }
 
-/// Fork a child that will run `command` with `extra_env` added to the environment and `mask` as its signal mask.
+/// Fork a child that will run `command` with `extra_env` added to the environment and the signals as powerprof got them.
 ///
 /// Must be called while the process has one thread.
-pub fn arm(command: &[OsString], extra_env: &[(OsString, OsString)], mask: &SigSet) -> Result<ArmedChild, LaunchError> {
+pub fn arm(
+    command: &[OsString],
+    extra_env: &[(OsString, OsString)],
+    signals: &Inherited,
+) -> Result<ArmedChild, LaunchError> {
     let argv = command
         .iter()
         .map(|word| c_string(word.clone()))
@@ -76,7 +80,7 @@ pub fn arm(command: &[OsString], extra_env: &[(OsString, OsString)], mask: &SigS
         ForkResult::Child => {
             drop(release_write);
             drop(errno_read);
-            let errno = wait_and_exec(&release_read, &argv, &envp, mask);
+            let errno = wait_and_exec(&release_read, &argv, &envp, signals);
             // Nobody may be left to read it; the exit status says as much as can be said.
             let _ = write(errno_write.as_fd(), &(errno as i32).to_ne_bytes());
             // SAFETY: ends the held child without running powerprof's own exit handlers.
@@ -94,7 +98,7 @@ pub fn arm(command: &[OsString], extra_env: &[(OsString, OsString)], mask: &SigS
     }
 }
 
-fn wait_and_exec(release: &OwnedFd, argv: &[CString], envp: &[CString], mask: &SigSet) -> Errno {
+fn wait_and_exec(release: &OwnedFd, argv: &[CString], envp: &[CString], signals: &Inherited) -> Errno {
     let mut byte = [0u8];
     loop {
         match read(release.as_fd(), &mut byte) {
@@ -105,12 +109,7 @@ fn wait_and_exec(release: &OwnedFd, argv: &[CString], envp: &[CString], mask: &S
             _ => unsafe { libc::_exit(exit::POWERPROF_FAILED) },
         }
     }
-    // Rust ignores SIGPIPE at start-up; a child expects the default.
-    // SAFETY: restores a default disposition, installs no handler.
-    if let Err(errno) = unsafe { nix::sys::signal::signal(Signal::SIGPIPE, nix::sys::signal::SigHandler::SigDfl) } {
-        return errno;
-    }
-    if let Err(errno) = sigprocmask(SigmaskHow::SIG_SETMASK, Some(mask), None) {
+    if let Err(errno) = signals.restore() {
         return errno;
     }
     match execvpe(&argv[0], argv, envp) {
@@ -123,6 +122,14 @@ impl ArmedChild {
     /// The child's process id; it is the same before and after the release.
     pub const fn pid(&self) -> Pid {
         self.pid
+    }
+
+    /// In a process forked from powerprof: close its copies of the pipes to the held child, which waits for the end of one of them.
+    pub(super) fn let_go_in_this_process(&self) {
+        for end in [&self.release, &self.exec_errno] {
+            // SAFETY: called in a forked process that leaves by `_exit` and so never drops these a second time.
+            unsafe { libc::close(end.as_raw_fd()) };
+        }
     }
 
     /// Let it run its command; returns once the command has taken the process over.

@@ -13,7 +13,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, kill, sigaction, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
@@ -30,8 +30,31 @@ const FROM_TERMINAL: [Signal; 2] = [Signal::SIGINT, Signal::SIGQUIT];
 /// The signals powerprof takes care of, blocked, and a descriptor to read them from.
 pub struct Signals {
     descriptor: SignalFd,
-    /// The mask as it was before: the child's.
-    pub original_mask: SigSet,
+    /// What powerprof was given, and the child shall have.
+    pub inherited: Inherited,
+}
+
+/// How signals were set when powerprof was started.
+pub struct Inherited {
+    mask: SigSet,
+    child_ended: SigAction,
+}
+
+impl Inherited {
+    /// Set them so again; for the child, before it runs its command.
+    pub fn restore(&self) -> nix::Result<()> {
+        // Rust ignores SIGPIPE at start-up; a command expects the default.
+        // SAFETY: sets dispositions that are no handlers of ours: the default, and what came from outside.
+        unsafe {
+            sigaction(Signal::SIGPIPE, &default_action())?;
+            sigaction(Signal::SIGCHLD, &self.child_ended)?;
+        }
+        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.mask), None)
+    }
+}
+
+fn default_action() -> SigAction {
+    SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty())
 }
 
 impl Signals {
@@ -42,13 +65,33 @@ impl Signals {
             set.add(*signal);
         }
         set.add(Signal::SIGCHLD);
-        let mut original_mask = SigSet::empty();
-        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), Some(&mut original_mask))?;
+        let mut mask = SigSet::empty();
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), Some(&mut mask))?;
+        // Some launchers ignore SIGCHLD, which is inherited, and makes the kernel throw away a child's status (wait(2), NOTES).
+        // SAFETY: sets the default disposition.
+        let child_ended = unsafe { sigaction(Signal::SIGCHLD, &default_action()) }?;
         let descriptor = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-        Ok(Self {
-            descriptor,
-            original_mask,
-        })
+        let inherited = Inherited { mask, child_ended };
+        Ok(Self { descriptor, inherited })
+    }
+
+    /// Whether a signal that asks for the end (SIGINT, SIGQUIT, SIGTERM, SIGHUP) comes within `patience`; waits as long otherwise.
+    pub fn arrives_within(&self, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let mut ready = [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)];
+            let _ = poll(&mut ready, PollTimeout::from(left.as_millis().clamp(1, 1000) as u16));
+            while let Ok(Some(info)) = self.descriptor.read_signal() {
+                let signal = Signal::try_from(info.ssi_signo as i32);
+                if signal.is_ok_and(|s| FROM_TERMINAL.contains(&s) || matches!(s, Signal::SIGTERM | Signal::SIGHUP)) {
+                    return true;
+                }
+            }
+        }
     }
 
     /// Wait until `child` has ended, passing signals on; `talk` hears what the user should know.

@@ -15,6 +15,8 @@ use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, fork, pipe2, read, write};
 
+use super::launch::ArmedChild;
+
 /// The recorder's end of the lifeline.
 pub struct Warden {
     pid: Pid,
@@ -22,13 +24,16 @@ pub struct Warden {
 }
 
 /// Fork the warden of `child` and of the marker pipe in `directory`. Must be called while the process has one thread.
-pub fn post(child: Pid, fifo: &Path, directory: &Path) -> nix::Result<Warden> {
+pub fn post(armed: &ArmedChild, fifo: &Path, directory: &Path) -> nix::Result<Warden> {
+    let child = armed.pid();
     let (watched, lifeline) = pipe2(OFlag::O_CLOEXEC)?;
     // SAFETY: the process has one thread.
     match unsafe { fork() }? {
         ForkResult::Parent { child: pid } => Ok(Warden { pid, lifeline }),
         ForkResult::Child => {
             drop(lifeline);
+            // Else the held child would never learn that powerprof is gone.
+            armed.let_go_in_this_process();
             watch(&watched, child, fifo, directory);
             // SAFETY: ends the warden without running powerprof's exit handlers.
             unsafe { libc::_exit(0) }

@@ -49,7 +49,7 @@ fn trains(report: &Value) {
 
 #[test]
 fn a_shell_script() {
-    trains(&both_ways(&["sh", &example("shell.sh")]));
+    trains(&both_ways(&["sh", &example("shell.sh"), "40000"]));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{Place, number, phase, stderr};
 
 /// powerprof with this machine's GPUs.
-fn with_gpus(place: &Place, config: &Value, arguments: &[&str]) -> Command {
+pub fn with_gpus(place: &Place, config: &Value, arguments: &[&str]) -> Command {
     let library = fake_nvml::library_path().unwrap_or_else(|error| panic!("{error}"));
     let config = place.write("gpus.json", &config.to_string());
     let all = ["-o", "run.h5"].iter().chain(arguments);
@@ -25,7 +25,7 @@ fn record(place: &Place, config: &Value, arguments: &[&str]) -> Value {
     place.report()
 }
 
-fn constant(watts: f64) -> Value {
+pub fn constant(watts: f64) -> Value {
     json!({"gpus": [{"profile": "a100", "truth": {"constant": watts}}]})
 }
 

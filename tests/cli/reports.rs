@@ -133,3 +133,18 @@ fn a_picture_of_an_unknown_kind_is_refused() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains(".svg or .png"), "{}", stderr(&output));
 }
+
+#[test]
+fn one_recording_given_twice_is_not_two_nodes() {
+    let (place, _) = simulated();
+    let output = place
+        .powerprof(["report", "run.h5", "run.h5"])
+        .output()
+        .expect("powerprof runs");
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(
+        said.contains("in recordings 1 and 2") && said.contains("hint:"),
+        "{said}"
+    );
+}

@@ -161,3 +161,19 @@ fn control_c_at_a_terminal_reaches_the_child_once_and_the_report_still_appears()
     assert!(shown.contains("recorded in run.h5"), "{shown}");
     assert_eq!(place.report()["run"]["complete"], true);
 }
+
+#[test]
+fn a_launcher_that_ignores_the_end_of_its_children_does_not_cost_the_status() {
+    let place = Place::new();
+    let mut command = place.powerprof(["--quiet", "-o", "run.h5", "--", "sh", "-c", "sleep 0.3; exit 4"]);
+    // SAFETY: sets a disposition, which is async-signal-safe; it survives exec.
+    unsafe {
+        command.pre_exec(|| {
+            nix::sys::signal::signal(Signal::SIGCHLD, nix::sys::signal::SigHandler::SigIgn)?;
+            Ok(())
+        });
+    }
+    let status = command.status().expect("powerprof runs");
+    assert_eq!(status.code(), Some(4));
+    assert_eq!(place.report()["run"]["exit_code"], 4);
+}

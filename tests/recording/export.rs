@@ -100,3 +100,37 @@ fn trace_has_the_phases_and_every_change_of_power() {
         "{shown:?} is not {power:?}"
     );
 }
+
+#[test]
+fn parquet_has_the_rows_of_the_csv() {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    use parquet::record::Field;
+
+    let (_folder, reader) = recording();
+    let recording = reader.recording().unwrap();
+    let (mut table, mut text) = (Vec::new(), Vec::new());
+    powerprof::report::parquet::write::<anyhow::Error>(&mut table, &recording, |d| Ok(reader.streams(d)?)).unwrap();
+    readings::write::<anyhow::Error>(&mut text, &recording, |d| Ok(reader.streams(d)?)).unwrap();
+    let mut csv = csv::Reader::from_reader(text.as_slice());
+    let headers = csv.headers().unwrap().clone();
+    let file = SerializedFileReader::new(bytes::Bytes::from(table)).unwrap();
+    let mut rows = file.get_row_iter(None).unwrap();
+    let mut compared = 0;
+    for expected in csv.records().map(Result::unwrap) {
+        let row = rows.next().expect("as many rows").unwrap();
+        assert!(row.get_column_iter().map(|(name, _)| name.as_str()).eq(headers.iter()));
+        for ((name, field), text) in row.get_column_iter().zip(&expected) {
+            let same = match field {
+                Field::Null => text.is_empty(),
+                Field::Str(value) => value == text,
+                Field::ULong(value) => value.to_string() == *text,
+                Field::Double(value) => (value - text.parse::<f64>().unwrap()).abs() <= 1e-9 * value.abs().max(1.0),
+                other => panic!("{name} is {other:?}"),
+            };
+            assert!(same, "{name}: {field:?} is not {text}");
+            compared += 1;
+        }
+    }
+    assert!(rows.next().is_none());
+    assert_eq!(compared, 2010 * headers.len());
+}

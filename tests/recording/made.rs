@@ -286,6 +286,7 @@ pub fn expected(devices: &[(Device, Columns)], sweeps: u64) -> (Recording, Vec<D
         events: all.events,
         warnings: all.warnings.into_iter().map(|(_, text)| text).collect(),
         last_seen: Timestamp::from_nanos(0),
+        baseline: None,
     };
     (recording, all.devices)
 }

@@ -1,5 +1,6 @@
 //! The file of a recording, from outside: what goes in comes out, whatever happens in between.
 
+mod additions;
 mod errors;
 mod export;
 mod full_disk;

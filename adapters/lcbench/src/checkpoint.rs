@@ -17,7 +17,7 @@ mod shards;
 mod torch;
 
 pub use error::CheckpointError;
-pub use save::save;
+pub use save::{save, save_as};
 
 use std::{
     collections::BTreeMap,

@@ -14,7 +14,7 @@ mod shaped;
 
 pub use builtin::Builtin;
 pub use error::DataError;
-pub use shaped::Shape;
+pub use shaped::Published;
 
 use std::path::Path;
 
@@ -75,7 +75,7 @@ impl Dataset {
     }
 
     /// A stand-in with the lengths of a published set.
-    pub fn shaped(shape: Shape, share: f64, seed: u64) -> Self {
+    pub fn shaped(shape: Published, share: f64, seed: u64) -> Self {
         shaped::generate(shape, share, seed)
     }
 

@@ -3,7 +3,7 @@
 //! The binary links the CPU half of libtorch only, so that it starts where no CUDA libraries are. The CUDA half registers itself
 //! when it is loaded; that must happen before libtorch first asks for CUDA, because it caches the answer.
 
-use std::{ffi::CString, fs, path::PathBuf};
+use std::{ffi::CString, fs, io, path::PathBuf};
 
 use tch::{Cuda, Device};
 
@@ -94,12 +94,59 @@ pub fn synchronize(device: Device) {
     }
 }
 
+/// Bounds the host memory that this process may still map for its data: allocations beyond it fail. For a process whose address
+/// space a CUDA driver does not fill.
+pub fn limit_memory(bytes: u64) -> io::Result<()> {
+    let mut old = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: both calls take a pointer to a struct that lives through them.
+    let status = unsafe {
+        match libc::getrlimit(libc::RLIMIT_DATA, &raw mut old) {
+            0 => libc::setrlimit(
+                libc::RLIMIT_DATA,
+                &libc::rlimit {
+                    rlim_cur: bytes.min(old.rlim_max),
+                    ..old
+                },
+            ),
+            failed => failed,
+        }
+    };
+    if status == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Host memory that could be had without swapping (`MemAvailable`, proc_meminfo(5)); `None` where the kernel does not say.
+pub fn free_memory() -> Option<u64> {
+    kib_of("/proc/meminfo", "MemAvailable:")
+}
+
+fn kib_of(path: &str, field: &str) -> Option<u64> {
+    let text = fs::read_to_string(path).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(field))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+/// Host memory that [`limit_memory`] counts, of this process (`VmData`, proc_pid_status(5)).
+pub fn data_memory() -> Option<u64> {
+    kib_of("/proc/self/status", "VmData:")
+}
+
+/// Lets the kernel end this process before any other when memory runs out (proc_pid_oom_score_adj(5)).
+pub fn go_first_when_memory_runs_out() {
+    // Not being able to is no fault: the kernel then chooses by size, which is this process too.
+    let _ = fs::write("/proc/self/oom_score_adj", "1000");
+}
+
 /// Most bytes of main memory that this process ever held (VmHWM, proc_pid_status(5)); `None` where the kernel does not say.
 pub fn peak_host_memory() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
+    kib_of("/proc/self/status", "VmHWM:")
 }
 
 #[cfg(test)]

@@ -21,8 +21,13 @@ pub mod phases;
 pub mod plan;
 pub mod progress;
 
-pub mod evaluate;
-pub mod run;
 pub mod setup;
-pub mod summary;
+
+pub mod evaluate;
 pub mod train;
+
+pub mod search;
+pub mod summary;
+pub mod trial;
+
+pub mod run;

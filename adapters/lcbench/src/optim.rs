@@ -13,7 +13,8 @@ use crate::{
 };
 
 /// Where epsilon and weight decay stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Variant {
     /// torch.optim.AdamW: decay first; eps beside the bias-corrected sqrt(v).
     Torch,
@@ -67,6 +68,24 @@ impl AdamW {
             self.step_group(params, gradients, lr, decay, &scale)?;
         }
         Ok(norm)
+    }
+
+    /// First and second moments by the names of a checkpoint, as views: what is written to them is in the optimizer.
+    pub fn moments(&self, params: &Params) -> Vec<(String, Tensor)> {
+        let under = |prefix: &str, moments: &[Tensor]| {
+            let named = params.name_gradients(moments).into_iter();
+            named
+                .map(|(name, moment)| (format!("{prefix}.{name}"), moment))
+                .collect::<Vec<_>>()
+        };
+        let mut all = under("exp_avg", &self.m);
+        all.extend(under("exp_avg_sq", &self.v));
+        all
+    }
+
+    /// Goes on as after `taken` steps; the moments are written through [`AdamW::moments`].
+    pub fn resume_after(&mut self, taken: u64) {
+        self.taken = taken as i32;
     }
 
     fn step_group(

@@ -20,6 +20,11 @@ impl Phases {
         }
     }
 
+    /// The same phases, waiting for another device.
+    pub fn on(self, device: Device) -> Self {
+        Self { device, ..self }
+    }
+
     pub fn begin(&self, name: &str) -> Phase<'_> {
         device::synchronize(self.device);
         Phase {
@@ -63,7 +68,7 @@ impl Phase<'_> {
 }
 
 /// Documents, and the real (not padding) source and target tokens in them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Work {
     pub samples: u64,
     pub tokens: u64,

@@ -6,11 +6,14 @@ use serde::Serialize;
 use tch::Device;
 
 use crate::{
+    cli::BestBy,
+    data::{Dataset, Published},
     device,
     evaluate::Evaluation,
     metrics::Scoring,
     phases::Work,
-    plan::Plan,
+    plan::{Applied, Plan},
+    search::Search,
     setup::Trainee,
     shim::{self, ShimError},
     train::Training,
@@ -27,8 +30,19 @@ pub struct Summary {
     pub precision: String,
     pub seq_len: usize,
     pub target_len: usize,
+    pub data: Data,
     pub batch_size: usize,
+    /// Batches per training step.
+    pub accumulate: usize,
+    pub infer_batch_size: usize,
+    /// How `--batch-size auto` came to its size.
+    pub search: Option<Search>,
     pub seed: u64,
+    /// What a recipe set, and what flags set in its place.
+    pub recipe: Option<Applied>,
+    pub best_by: BestBy,
+    /// Whether token ids were kept from an earlier run; null where none are kept.
+    pub token_cache: Option<&'static str>,
     pub train: Option<Training>,
     pub validate: Option<Evaluated>,
     pub infer: Option<Evaluated>,
@@ -37,6 +51,17 @@ pub struct Summary {
     pub peak_reserved_bytes: Option<i64>,
     /// Of the process in main memory, at its peak.
     pub peak_host_memory_bytes: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Data {
+    pub name: String,
+    /// Which of the study's sets the texts are, or are as long as.
+    pub set: Option<&'static str>,
+    /// Whether the texts were made by this program: scores say nothing of real ones then.
+    pub generated: bool,
+    /// To train on, to validate on.
+    pub documents: [usize; 2],
 }
 
 #[derive(Debug, Serialize)]
@@ -81,18 +106,30 @@ impl Scores {
 }
 
 impl Summary {
-    pub fn new(plan: &Plan, trainee: &Trainee, device: Device) -> Self {
+    pub fn new(plan: &Plan, data: &Dataset, trainee: &Trainee, device: Device) -> Self {
         Self {
             schema: "lcbench.summary/1",
             model: plan.cli.model.name(),
             pretrained: plan.cli.weights.is_some(),
             parameters: trainee.params.count(),
             device: format!("{device:?}").to_lowercase(),
-            precision: format!("{:?}", plan.cli.precision).to_lowercase(),
+            precision: format!("{:?}", plan.precision).to_lowercase(),
             seq_len: plan.cli.seq_len,
             target_len: plan.target_len,
-            batch_size: plan.cli.batch_size,
-            seed: plan.cli.seed,
+            data: Data {
+                name: data.name.clone(),
+                set: plan.set.map(Published::name),
+                generated: plan.cli.data.is_none(),
+                documents: [data.train.len(), data.validation.len()],
+            },
+            batch_size: plan.batch_size(),
+            accumulate: plan.accumulate,
+            infer_batch_size: plan.infer_batch_size,
+            search: None,
+            seed: plan.seed,
+            recipe: plan.recipe.clone(),
+            best_by: plan.best_by,
+            token_cache: None,
             train: None,
             validate: None,
             infer: None,

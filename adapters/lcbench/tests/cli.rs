@@ -1,10 +1,13 @@
 //! `lcbench-train` from the outside: a short run that learns, its summary, its markers' file, and its error messages.
 
+mod program;
+
 use std::{
     fs,
-    io::Read,
     process::{Command, Output},
 };
+
+use program::{Run, markers};
 
 fn lcbench(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lcbench-train"));
@@ -147,36 +150,21 @@ fn the_seed_decides_everything() {
 
 #[test]
 fn phases_arrive_on_the_marker_pipe() {
-    let dir = tempfile::tempdir().unwrap();
-    let pipe = dir.path().join("markers");
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let read = {
-        let pipe = pipe.clone();
-        std::thread::spawn(move || {
-            let mut text = String::new();
-            // Opened for writing too, so that opening does not wait for the trainer.
-            fs::File::open(pipe).unwrap().read_to_string(&mut text).unwrap();
-            text
-        })
-    };
-    let holder = fs::OpenOptions::new().write(true).open(&pipe).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lcbench-train"));
-    command.args(SHORT).args(["--max-steps", "2", "--log-every", "1"]);
-    let output = command
-        .env("OMP_WAIT_POLICY", "PASSIVE")
-        .env("POWERPROF_MARKERS", &pipe)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", stderr(&output));
-    drop(holder);
-    let text = read.join().unwrap();
+    let text = markers(&Run::new(SHORT).and(["--max-steps", "2", "--log-every", "1"]));
     let events: Vec<(&str, &str)> = text
         .lines()
         .filter_map(|line| Some((line.split(' ').next()?, line.split(' ').nth(1)?)))
         .collect();
     let count = |verb: &str, name: &str| events.iter().filter(|event| **event == (verb, name)).count();
-    for name in ["load", "tokenize", "train", "validate", "infer"] {
-        assert_eq!((count("begin", name), count("end", name)), (1, 1), "{name}: {text}");
+    // The data are loaded, then the model.
+    for (name, n) in [
+        ("load", 2),
+        ("tokenize", 1),
+        ("train", 1),
+        ("validate", 1),
+        ("infer", 1),
+    ] {
+        assert_eq!((count("begin", name), count("end", name)), (n, n), "{name}: {text}");
     }
     for name in ["data", "forward", "backward", "optimizer"] {
         assert_eq!((count("begin", name), count("end", name)), (2, 2), "{name}: {text}");
@@ -200,6 +188,23 @@ fn mistakes_say_which_flag_and_what_to_do() {
             &["--model", "bigbird-large", "--seq-len", "5000"],
             2,
             ["--seq-len 5000", "at most 4096"],
+        ),
+        (&["--recipe", "paper"], 2, ["--recipe paper", "--dataset"]),
+        (
+            &["--recipe", "paper", "--shaped", "qmsum"],
+            2,
+            ["did not train led-tiny", "--model led-base"],
+        ),
+        (&["--dataset", "qasper"], 2, ["--dataset qasper", "--shaped qasper"]),
+        (&["--shaped", "qasper:7"], 2, ["--shaped", "from 0 to 1"]),
+        (&["--batch-size", "some"], 2, ["--batch-size", "`auto`"]),
+        (&["--patience", "3"], 2, ["--patience 3", "--eval-every"]),
+        (&["--resume", "no/such"], 1, ["no saved training", "--save"]),
+        (&["--resume", "a", "--save", "b"], 2, ["--resume", "--save"]),
+        (
+            &["tokenizer", "--data", "no/such", "-o", "/dev/null/x"],
+            1,
+            ["no/such", "hint:"],
         ),
         (&["--data", "no/such"], 1, ["no/such", "hint:"]),
         (&["--weights", "no/such"], 1, ["no/such", "hint:"]),

@@ -4,7 +4,6 @@
 use std::{fs, path::PathBuf};
 
 use lcbench::{
-    checkpoint::Weights,
     generate::{Limits, greedy},
     models::{
         bigbird::RandomBlocks,
@@ -53,7 +52,7 @@ fn generated(case: &Case, limits: Limits) -> Vec<Vec<i64>> {
     let mut builder = Builder::new();
     let model = config.build(&mut builder, RandomBlocks::TrainOnly);
     let params = builder.finish(Device::Cpu);
-    setup::load(&params, &Weights::open(&dir).unwrap(), Device::Cpu).unwrap();
+    setup::load(&params, &dir, Device::Cpu).unwrap();
     let named = params.named();
     let (_, bias) = named.iter().find(|(name, _)| *name == "final_logits_bias").unwrap();
     no_grad(|| _ = bias.narrow(0, config.eos(), 1).g_add_scalar_(case.bias));

@@ -93,7 +93,7 @@ fn succeeded(output: &Output) -> String {
 #[test]
 fn shell() {
     let script = examples().join("shell.sh");
-    let (output, heard) = run(&mut Command::new(&script));
+    let (output, heard) = run(Command::new(&script).arg("40000"));
     assert!(succeeded(&output).contains("y = 2.9"));
     let expected = [("load", 1), ("train", 1), ("train/step", 12), ("validate", 1)];
     assert_eq!(heard.spans, expected.map(|(path, n)| (path.to_owned(), n)).into());
@@ -101,6 +101,7 @@ fn shell() {
     assert_eq!(heard.metrics.len(), 13);
 
     let outside = Command::new(&script)
+        .arg("40000")
         .env_remove("POWERPROF_MARKERS")
         .output()
         .expect("starts");
@@ -125,6 +126,7 @@ fn shell_survives_a_recorder_that_ends() {
     );
     let mut reader = OpenOptions::new().read(true).write(true).open(&fifo).expect("opens");
     let child = Command::new(examples().join("shell.sh"))
+        .arg("40000")
         .env("POWERPROF_MARKERS", &fifo)
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())

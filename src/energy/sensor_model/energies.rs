@@ -1,27 +1,47 @@
-//! From a converged fit to leaf energies: their covariance, and what ramps of the power could move between them.
+//! From a converged fit to leaf energies: their covariance, and what ramps of the power move between them.
 
 use crate::energy::shares;
-use crate::energy::timeline::Timeline;
 
-use super::Inputs;
 use super::covariance;
 use super::fit::{self, Setting, Stream};
+use super::halves;
 use super::matrix::Symmetric;
+use super::ramp::{self, Assumed};
+use super::rows::Rows;
+use super::{Inputs, Ramp};
 
-/// No board's power takes longer than this to follow, on average, ms: a larger blur is the sensor's clock.
-const SLOWEST_LAG: f64 = 1.5;
+/// Lags (ms) for which it is worked out what they move; between them it is very nearly linear.
+const KNOTS: [f64; 4] = [0.0, 0.5, 1.5, 3.0];
 
-/// Leaf energies, their covariance, and what ramps would carry over, from converged streams.
-pub fn energies(inputs: &Inputs, setting: &Setting, streams: &mut [Stream]) -> (Vec<f64>, Symmetric, Vec<f64>) {
-    let first = fit::solve(setting, streams, None);
-    let powers = fit::refine(setting, streams, fit::powers(setting, &first));
+/// Leaf energies and their covariance from streams that converged without ramps; `all` are their rows without thinning.
+pub fn energies<'a>(
+    inputs: &Inputs,
+    setting: &Setting,
+    streams: &mut [Stream<'a>],
+    known: &fit::Solution,
+    all: impl Fn(&Stream<'a>) -> &'a Rows,
+) -> Estimate {
+    let drift_s = drift_seconds(inputs, setting);
+    let of = |streams: &[Stream], powers: &[f64], solution: &fit::Solution| {
+        let gradients = covariance::gradients(setting, solution, inputs.seconds, &drift_s);
+        let active = covariance::of_energies(setting, streams, powers, solution, &gradients);
+        (gradients, active)
+    };
+    let powers = fit::powers(setting, known);
+    let (gradients, active) = of(streams, &powers, known);
+    let inflation = inflation(known, &gradients, &active);
+    let assumed = ramp::assume(setting, streams, &powers, inflation);
+    let likeliest = assumed.iter().max_by(|a, b| a.weight.total_cmp(&b.weight));
+    let about = likeliest.map_or(powers, |a| a.powers.clone());
+    for stream in streams.iter_mut() {
+        stream.rows = all(stream);
+    }
+    let powers = fit::refine(setting, streams, about.clone());
     let solution = fit::solve(setting, streams, Some(&powers));
     let fitted = fit::powers(setting, &solution);
-    let drift_s = drift_seconds(inputs, setting);
-    let gradients = covariance::gradients(setting, &solution, inputs.seconds, &drift_s);
-    let active = covariance::of_energies(setting, streams, &powers, &solution, &gradients);
-    let leaves = setting.leaves;
+    let (gradients, active) = of(streams, &powers, &solution);
     let looks = looks(setting, streams, &powers);
+    let leaves = setting.leaves;
     let mut energies = vec![0.0; leaves];
     let mut covariance = Symmetric::zero(leaves);
     for (i, &leaf) in setting.active.iter().enumerate() {
@@ -32,11 +52,110 @@ pub fn energies(inputs: &Inputs, setting: &Setting, streams: &mut [Stream]) -> (
         }
         covariance.a[leaf * leaves + leaf] += few_looks(setting, energies[leaf], inputs.seconds[leaf], looks[leaf]);
     }
-    let blur = streams
+    let statistical = covariance.clone();
+    let ramp = average(
+        inputs,
+        setting,
+        &assumed,
+        (&about, &fitted),
+        &mut energies,
+        &mut covariance,
+    );
+    let widened = inflation.max(1.0).sqrt();
+    let spread = |place: Option<usize>| place.map_or(0.0, |i| widened * solution.inverse.at(i, i).max(0.0).sqrt());
+    Estimate {
+        energies,
+        covariance,
+        ramp,
+        spreads: streams.iter().map(|s| setting.theta_at(s).map(spread)).collect(),
+        halves: halves::differences(setting, streams, &powers, inputs.seconds),
+        statistical,
+    }
+}
+
+/// What the fit says of the leaves.
+pub struct Estimate {
+    /// Energies, joules, and their covariance, J^2.
+    pub energies: Vec<f64>,
+    pub covariance: Symmetric,
+    /// The covariance without what ramps add.
+    pub statistical: Symmetric,
+    pub ramp: Ramp,
+    /// Standard uncertainty of each stream's window, delay, follow.
+    pub spreads: Vec<[f64; 3]>,
+    /// Energies by one half of the readings less those by the other.
+    pub halves: Option<Vec<f64>>,
+}
+
+/// Average over the ramps that are possible: move `energies` to the mean over them, add their distance from it to the covariance.
+fn average(
+    inputs: &Inputs,
+    setting: &Setting,
+    assumed: &[Assumed],
+    (about, fitted): (&[f64], &[f64]),
+    energies: &mut [f64],
+    covariance: &mut Symmetric,
+) -> Ramp {
+    let carried = ramp::carried_over(inputs.timeline, fitted, &KNOTS);
+    let mut possible: Vec<Possible> = Vec::new();
+    for one in assumed.iter().filter(|a| a.doubt > 1e-3) {
+        for lag in ramp::lags(one.length_ms) {
+            let mut by = vec![0.0; setting.leaves];
+            for &leaf in &setting.active {
+                by[leaf] = (one.powers[leaf] - about[leaf]) * inputs.seconds[leaf] + between(&carried, leaf, lag);
+            }
+            possible.push(Possible {
+                weight: one.weight,
+                doubt: one.doubt,
+                lag,
+                by,
+            });
+        }
+    }
+    let (weights, doubts) = possible
         .iter()
-        .map(|s| ramp_blur(setting, s, &solution))
-        .fold(f64::INFINITY, f64::min);
-    (energies, covariance, carried_over(inputs.timeline, &fitted, blur))
+        .fold((0.0, 0.0), |(w, d), p| (w + p.weight, d + p.doubt));
+    let mean = |of: &dyn Fn(&Possible) -> f64| possible.iter().map(|p| p.weight * of(p)).sum::<f64>() / weights;
+    let middle: Vec<f64> = (0..setting.leaves).map(|leaf| mean(&|p| p.by[leaf])).collect();
+    let lag_ms = mean(&|p| p.lag);
+    let mut variance_ms2 = 0.0;
+    for one in &possible {
+        let off: Vec<f64> = one.by.iter().zip(&middle).map(|(b, m)| b - m).collect();
+        covariance.add_outer(one.doubt / doubts, &off, &off);
+        variance_ms2 += one.doubt / doubts * (one.lag - lag_ms).powi(2);
+    }
+    energies.iter_mut().zip(&middle).for_each(|(e, m)| *e += m);
+    Ramp {
+        lag_ms,
+        sd_ms: variance_ms2.sqrt(),
+    }
+}
+
+/// A length and a shape of ramp, and what it adds to the energies.
+struct Possible {
+    weight: f64,
+    doubt: f64,
+    lag: f64,
+    by: Vec<f64>,
+}
+
+/// Linear between the knots, and on beyond the last.
+fn between(carried: &[Vec<f64>], leaf: usize, lag: f64) -> f64 {
+    let i = KNOTS.partition_point(|&k| k <= lag).clamp(1, KNOTS.len() - 1);
+    let (from, to) = (carried[i - 1][leaf], carried[i][leaf]);
+    from + (to - from) * (lag - KNOTS[i - 1]) / (KNOTS[i] - KNOTS[i - 1])
+}
+
+/// How many times larger the leaves' variances are than independent residuals would make them; the median over leaves.
+fn inflation(solution: &fit::Solution, gradients: &[Vec<f64>], active: &Symmetric) -> f64 {
+    let naive = |g: &Vec<f64>| solution.inverse.form(g).max(f64::MIN_POSITIVE);
+    let mut ratios: Vec<f64> = gradients
+        .iter()
+        .enumerate()
+        .map(|(i, g)| active.at(i, i) / naive(g))
+        .collect();
+    ratios.sort_by(f64::total_cmp);
+    ratios.get(ratios.len() / 2).copied().unwrap_or(1.0)
 }
 
 /// How many rows each leaf was seen in, effectively: (sum x)^2 / sum x^2 of its overlaps.
@@ -64,15 +183,6 @@ fn few_looks(setting: &Setting, joules: f64, seconds: f64, looks: f64) -> f64 {
     unknown * (setting.watts_sd * seconds).powi(2) + (IDEAL * joules).powi(2)
 }
 
-/// The most of a stream's blur that ramps of the power can account for, ms^2: what the clock's jitter leaves over, and what one
-/// standard error more would be.
-fn ramp_blur(setting: &Setting, stream: &Stream, solution: &fit::Solution) -> f64 {
-    let error = setting.theta_at(stream)[2].map_or(0.0, |i| solution.inverse.at(i, i).max(0.0).sqrt());
-    let follow = stream.theta.follow;
-    let jitter = follow * (1.0 - follow) * (stream.rows.scatter * 1e3).powi(2);
-    (stream.theta.blur - jitter + error).max(0.0)
-}
-
 /// For each cosine of the drift, its integral over each leaf's time.
 fn drift_seconds(inputs: &Inputs, setting: &Setting) -> Vec<Vec<f64>> {
     const BINS: i64 = 1024;
@@ -91,42 +201,4 @@ fn drift_seconds(inputs: &Inputs, setting: &Setting) -> Vec<Vec<f64>> {
         },
     );
     sums
-}
-
-/// A linear ramp of variance `blur` (ms^2) behind each edge makes the power lag by sqrt(3 blur) on average: a phase then has the
-/// energy of the lag before its beginning, and not that of the lag before its end.
-fn carried_over(timeline: &Timeline, powers: &[f64], blur: f64) -> Vec<f64> {
-    let lag = ((3.0 * blur.max(0.0)).sqrt().min(SLOWEST_LAG) * 1e6) as i64;
-    let mut carried = vec![0.0; timeline.leaves];
-    let watts = |i: usize| {
-        timeline.table[timeline.states[i] as usize]
-            .iter()
-            .map(|&(l, share)| share * powers[l])
-            .sum::<f64>()
-    };
-    let before = |segment: usize| {
-        let (mut joules, mut left) = (0.0, lag);
-        for i in (0..segment).rev() {
-            let take = left.min(timeline.edges[i + 1] - timeline.edges[i]);
-            joules += watts(i) * take as f64 * 1e-9;
-            left -= take;
-            if left == 0 {
-                break;
-            }
-        }
-        joules
-    };
-    let mut entering = 0.0;
-    for i in 0..timeline.states.len() {
-        let leaving = if i + 1 < timeline.states.len() {
-            before(i + 1)
-        } else {
-            0.0
-        };
-        for &(leaf, share) in &timeline.table[timeline.states[i] as usize] {
-            carried[leaf] += share * (entering - leaving);
-        }
-        entering = leaving;
-    }
-    carried
 }

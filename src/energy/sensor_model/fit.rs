@@ -5,7 +5,8 @@
 //! doubt about the powers. What the data cannot tell keeps the prior's width, and comes out as unresolved.
 //!
 //! Unknowns, in this order: leaf powers (W), drift amplitudes (relative), gain of power readings against the counter (relative),
-//! window, delay, blur, follow of the power stream, delay, blur, follow of the counter.
+//! window, delay, follow of the power stream, delay, follow of the counter. The blur is a function of `follow` and of the ramps
+//! assumed (`ramp`).
 
 use super::design::{Design, Theta};
 use super::matrix::{Symmetric, dot};
@@ -18,7 +19,6 @@ pub struct Prior {
     pub theta: Theta,
     pub window_sd: f64,
     pub delay_sd: f64,
-    pub blur_sd: f64,
     pub follow_sd: f64,
 }
 
@@ -27,9 +27,20 @@ pub struct Stream<'a> {
     pub rows: &'a Rows,
     pub prior: Prior,
     pub theta: Theta,
+    /// Variance of the blur from ramps of the power, ms^2.
+    pub ramp: f64,
     /// Standard deviation of a row about the model, watts.
     pub noise: f64,
     pub is_counter: bool,
+}
+
+impl Stream<'_> {
+    /// Blur that goes with the present `follow` and ramps. Of a deviation from the lattice the share `follow` is the sensor's own, the
+    /// rest the poller's: two independent normal parts of which the sum was seen leave follow (1 - follow) of its variance unknown.
+    pub fn settle_blur(&mut self) {
+        let follow = self.theta.follow;
+        self.theta.blur = self.ramp + follow * (1.0 - follow) * (self.rows.scatter * 1e3).powi(2);
+    }
 }
 
 /// Everything that is common to all rows.
@@ -41,7 +52,10 @@ pub struct Setting<'a> {
     pub run_s: f64,
     /// Cosines of drift over the run.
     pub drift: usize,
+    /// Mean power of the run, about which the first step is taken.
     pub mean_watts: f64,
+    /// A leaf's power before looking, and its standard deviation.
+    pub watts: f64,
     pub watts_sd: f64,
 }
 
@@ -51,27 +65,29 @@ pub struct Solution {
     pub values: Vec<f64>,
     pub inverse: Symmetric,
     pub precision: Vec<f64>,
+    /// For each stream: variance of the residuals about it, W^2, and the number of rows.
+    pub residuals: Vec<(f64, usize)>,
 }
 
 /// Amplitudes of relative drift a priori.
 const DRIFT_SD: f64 = 0.1;
 /// Power readings against the counter of one board.
 const GAIN_SD: f64 = 0.05;
-const STEPS: usize = 14;
+pub const STEPS: usize = 14;
 
 impl Setting<'_> {
     pub fn unknowns(&self) -> usize {
-        self.active.len() + self.drift + 8
+        self.active.len() + self.drift + 6
     }
     pub fn gain_at(&self) -> usize {
         self.active.len() + self.drift
     }
-    /// Where the stream's window, delay, blur, follow stand (a counter has no window of its own).
-    pub fn theta_at(&self, stream: &Stream) -> [Option<usize>; 4] {
+    /// Where the stream's window, delay, follow stand (a counter has no window of its own).
+    pub fn theta_at(&self, stream: &Stream) -> [Option<usize>; 3] {
         let at = self.gain_at() + 1;
         match stream.is_counter {
-            false => [Some(at), Some(at + 1), Some(at + 2), Some(at + 3)],
-            true => [None, Some(at + 4), Some(at + 5), Some(at + 6)],
+            false => [Some(at), Some(at + 1), Some(at + 2)],
+            true => [None, Some(at + 3), Some(at + 4)],
         }
     }
     /// cos(pi j s) of the drift at time `t`, j from 1.
@@ -119,14 +135,21 @@ pub fn solve(setting: &Setting, streams: &[Stream], powers: Option<&[f64]>) -> S
     let n = setting.unknowns();
     let mut normal = Symmetric::zero(n);
     let mut right = vec![0.0; n];
+    let mut sums: Vec<Sums> = Vec::with_capacity(streams.len());
     for stream in streams {
+        let mut own = Sums::zero(n);
+        visit(setting, stream, powers, |_, columns, target| own.add(columns, target));
         let weight = stream.noise.powi(-2);
-        visit(setting, stream, powers, |_, columns, target| {
-            normal.add_outer(weight, columns, columns);
-            for (r, c) in right.iter_mut().zip(columns) {
-                *r += weight * c * target;
-            }
-        });
+        normal
+            .a
+            .iter_mut()
+            .zip(&own.normal.a)
+            .for_each(|(all, one)| *all += weight * one);
+        right
+            .iter_mut()
+            .zip(&own.right)
+            .for_each(|(all, one)| *all += weight * one);
+        sums.push(own);
     }
     let (precision, pull) = priors(setting, streams);
     for i in 0..n {
@@ -134,10 +157,45 @@ pub fn solve(setting: &Setting, streams: &[Stream], powers: Option<&[f64]>) -> S
         right[i] += precision[i] * pull[i];
     }
     let inverse = normal.inverse();
+    let values = inverse.times(&right);
+    let residuals = sums.iter().map(|s| s.residual_variance(setting, &values)).collect();
     Solution {
-        values: inverse.times(&right),
+        values,
         inverse,
         precision,
+        residuals,
+    }
+}
+
+/// Sums over one stream's rows: all that a solution and its residuals need.
+struct Sums {
+    normal: Symmetric,
+    right: Vec<f64>,
+    squares: f64,
+    rows: usize,
+}
+
+impl Sums {
+    fn zero(n: usize) -> Self {
+        Self {
+            normal: Symmetric::zero(n),
+            right: vec![0.0; n],
+            squares: 0.0,
+            rows: 0,
+        }
+    }
+
+    fn add(&mut self, columns: &[f64], target: f64) {
+        self.normal.add_outer(1.0, columns, columns);
+        self.right.iter_mut().zip(columns).for_each(|(r, c)| *r += c * target);
+        self.squares += target * target;
+        self.rows += 1;
+    }
+
+    fn residual_variance(&self, setting: &Setting, values: &[f64]) -> (f64, usize) {
+        let sum = self.squares - 2.0 * dot(values, &self.right) + self.normal.form(values);
+        let free = (self.rows as f64 - setting.active.len() as f64).max(1.0);
+        (sum.max(0.0) / free, self.rows)
     }
 }
 
@@ -149,7 +207,7 @@ fn priors(setting: &Setting, streams: &[Stream]) -> (Vec<f64>, Vec<f64>) {
     let mut pull = vec![0.0; n];
     for i in 0..setting.active.len() {
         precision[i] = setting.watts_sd.powi(-2);
-        pull[i] = setting.mean_watts;
+        pull[i] = setting.watts;
     }
     precision[setting.active.len()..setting.gain_at()].fill(DRIFT_SD.powi(-2));
     if streams.len() > 1 {
@@ -160,7 +218,6 @@ fn priors(setting: &Setting, streams: &[Stream]) -> (Vec<f64>, Vec<f64>) {
         let believed = [
             (p.theta.window - stream.theta.window, p.window_sd),
             (p.theta.delay - stream.theta.delay, p.delay_sd),
-            (p.theta.blur - stream.theta.blur, p.blur_sd),
             (p.theta.follow - stream.theta.follow, p.follow_sd),
         ];
         for (place, (step, sd)) in setting.theta_at(stream).into_iter().zip(believed) {
@@ -182,25 +239,15 @@ pub fn powers(setting: &Setting, solution: &Solution) -> Vec<f64> {
     powers
 }
 
-/// Residual variance of a stream at a solution, and how many rows it has.
-pub fn residual_variance(setting: &Setting, stream: &Stream, powers: Option<&[f64]>, values: &[f64]) -> (f64, usize) {
-    let (mut sum, mut count) = (0.0, 0);
-    visit(setting, stream, powers, |_, columns, target| {
-        sum += (target - dot(columns, values)).powi(2);
-        count += 1;
-    });
-    (sum / (count as f64 - setting.active.len() as f64).max(1.0), count)
-}
-
-/// Gauss-Newton: find the streams' properties.
-pub fn converge(setting: &Setting, streams: &mut [Stream]) {
-    let mut known: Option<Vec<f64>> = None;
-    for _ in 0..STEPS {
+/// Gauss-Newton: find the streams' properties, from leaf powers `known` before if there are any, in at most `most` steps. Returns the
+/// last solution.
+pub fn converge(setting: &Setting, streams: &mut [Stream], mut known: Option<Vec<f64>>, most: usize) -> Solution {
+    let mut left = most;
+    loop {
         let solution = solve(setting, streams, known.as_deref());
         let next = powers(setting, &solution);
         let mut largest = 0.0_f64;
-        for stream in streams.iter_mut() {
-            let (variance, _) = residual_variance(setting, stream, known.as_deref(), &solution.values);
+        for (stream, (variance, _)) in streams.iter_mut().zip(&solution.residuals) {
             stream.noise = variance.sqrt().max(1e-3);
             if known.is_some() {
                 largest = largest.max(step(setting, stream, &solution));
@@ -208,10 +255,21 @@ pub fn converge(setting: &Setting, streams: &mut [Stream]) {
         }
         let first = known.is_none();
         known = Some(next);
-        if !first && largest < 0.02 {
-            break;
+        left -= 1;
+        if left == 0 || !first && largest < 0.02 {
+            return solution;
         }
     }
+}
+
+/// Logarithm of the likelihood at the streams' present properties (noise unknown), priors included, up to a constant.
+pub fn log_likelihood(setting: &Setting, streams: &[Stream], powers: &[f64]) -> f64 {
+    let solution = solve(setting, streams, Some(powers));
+    let (_, pull) = priors(setting, streams);
+    let believed = solution.values.iter().zip(&pull).zip(&solution.precision);
+    let penalty: f64 = believed.map(|((v, p), precision)| precision * (v - p).powi(2)).sum();
+    let fit = |&(variance, rows): &(f64, usize)| rows as f64 * variance.max(1e-9).ln();
+    -0.5 * (penalty + solution.residuals.iter().map(fit).sum::<f64>())
 }
 
 /// One step more, with all rows, from properties found with some of them.
@@ -234,8 +292,9 @@ fn step(setting: &Setting, stream: &mut Stream, solution: &Solution) -> f64 {
     let reach = 0.1 * old.window + 1.0;
     theta.window = (old.window + moves[0].clamp(-reach, reach)).max(0.5);
     theta.delay = (old.delay + moves[1].clamp(-2.0, 2.0)).clamp(-60.0, 200.0);
-    theta.blur = (old.blur + moves[2].clamp(-4.0, 4.0)).clamp(0.0, 400.0);
-    theta.follow = (old.follow + moves[3].clamp(-0.3, 0.3)).clamp(0.0, 1.0);
+    theta.follow = (old.follow + moves[2].clamp(-0.3, 0.3)).clamp(0.0, 1.0);
+    let theta = stream.theta;
+    stream.settle_blur();
     (theta.window - old.window)
         .abs()
         .max((theta.delay - old.delay).abs())

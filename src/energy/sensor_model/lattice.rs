@@ -11,6 +11,8 @@ const NEIGHBOURS: usize = 16;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lattice {
     pub period: f64,
+    /// Standard uncertainty of the period, seconds.
+    pub period_sd: f64,
     pub predicted: Vec<f64>,
     /// How many periods each update is after the one before (the first: 0).
     pub steps: Vec<u32>,
@@ -60,9 +62,12 @@ pub fn fit(seen: &[f64], half: f64) -> Option<Lattice> {
     if sd(&wander) > (2.5 * sd(&residuals) / ((2 * NEIGHBOURS + 1) as f64).sqrt()).max(half) {
         predicted.iter_mut().zip(&wander).for_each(|(p, w)| *p += w);
     }
-    let scatter = typical(seen.iter().zip(&predicted).map(|(s, p)| (s - p).abs()).collect());
+    let scatter = spread(seen.iter().zip(&predicted).map(|(s, p)| (s - p).abs()).collect());
+    // The slope of a line through so many evenly spread points.
+    let period_sd = scatter * 12.0_f64.sqrt() / (n * (seen.len() as f64).sqrt()).max(1.0);
     Some(Lattice {
         period: line.1,
+        period_sd,
         predicted,
         steps,
         scatter,
@@ -102,6 +107,14 @@ fn typical(mut sizes: Vec<f64>) -> f64 {
     sizes.sort_by(f64::total_cmp);
     sizes.truncate(sizes.len() - sizes.len() / 20);
     (sizes.iter().map(|s| s * s).sum::<f64>() / sizes.len() as f64).sqrt()
+}
+
+/// Root mean square of all that belongs to the clock, which a missed update or a stall does not.
+fn spread(mut sizes: Vec<f64>) -> f64 {
+    const FAR: f64 = 4.0;
+    let reach = FAR * typical(sizes.clone());
+    sizes.retain(|s| *s <= reach);
+    (sizes.iter().map(|s| s * s).sum::<f64>() / sizes.len().max(1) as f64).sqrt()
 }
 
 fn moving_mean(values: &[f64]) -> Vec<f64> {

@@ -83,6 +83,39 @@ impl<'a> Overlap<'a> {
         }
     }
 
+    /// Add `weight` times the share of each leaf in what a low-pass filter of time constant `tau` seconds shows at `t`.
+    pub fn add_low_pass(&self, t: f64, tau: f64, weight: f64, cursor: &mut Cursor, sums: &mut [f64]) {
+        /// What lies further back than this many time constants is as good as forgotten.
+        const FORGOTTEN: f64 = 9.0;
+        let edges = &self.timeline.edges;
+        let Some(last) = self.timeline.states.len().checked_sub(1) else {
+            return;
+        };
+        let nanos = self.origin as f64 + t * 1e9;
+        let at = (nanos as i64).clamp(edges[0], edges[last + 1] - 1);
+        let segment = self.find(at, cursor.0.min(last));
+        cursor.0 = segment;
+        let remembered = |edge: i64| (-((nanos - edge as f64) * 1e-9 / tau).max(0.0)).exp();
+        let mut newer = if nanos > edges[last + 1] as f64 {
+            remembered(edges[last + 1])
+        } else {
+            1.0
+        };
+        // After and before the run the device is outside every phase.
+        sums[self.leaves - 1] += weight * (1.0 - newer);
+        for i in (0..=segment).rev() {
+            let older = remembered(edges[i]);
+            for &(leaf, share) in &self.timeline.table[self.timeline.states[i] as usize] {
+                sums[leaf] += weight * share * (newer - older);
+            }
+            newer = older;
+            if newer < (-FORGOTTEN).exp() {
+                break;
+            }
+        }
+        sums[self.leaves - 1] += weight * newer;
+    }
+
     /// The segment that holds `at`, searched outward from `near`.
     fn find(&self, at: i64, near: usize) -> usize {
         let edges = &self.timeline.edges;
@@ -115,6 +148,21 @@ mod tests {
             table: vec![vec![(0, 1.0)], vec![(1, 0.5), (0, 0.5)], vec![(2, 1.0)]],
             leaves: 3,
         }
+    }
+
+    #[test]
+    fn a_low_pass_forgets_at_its_rate_and_loses_nothing() {
+        let timeline = timeline();
+        let overlap = Overlap::new(&timeline);
+        for t in [0.0, 0.3, 17.99, 40.0, 41.5] {
+            let mut sums = vec![0.0; 3];
+            overlap.add_low_pass(t, 0.7, 1.0, &mut Cursor::default(), &mut sums);
+            assert!((sums.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{t} {sums:?}");
+        }
+        // Half a second into the segment of leaves 0 and 1, after one of leaf 0.
+        let mut sums = vec![0.0; 3];
+        overlap.add_low_pass(1.5, 0.5, 1.0, &mut Cursor(30), &mut sums);
+        assert!((sums[1] - 0.5 * (1.0 - (-1.0_f64).exp())).abs() < 1e-12, "{sums:?}");
     }
 
     #[test]

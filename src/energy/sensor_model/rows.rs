@@ -34,6 +34,8 @@ pub struct Row {
 pub struct Rows {
     pub rows: Vec<Row>,
     pub period: f64,
+    /// Standard uncertainty of the period, seconds.
+    pub period_sd: f64,
     /// Standard deviation of seen update times about the lattice, seconds.
     pub scatter: f64,
     /// Usual half-width of the time in which an update was seen, seconds.
@@ -89,6 +91,7 @@ pub fn of_power(device: &Device, stream: &PowerStream, run: Interval) -> Option<
     Some(Rows {
         rows: rows.filter(usable).collect(),
         period: lattice.period,
+        period_sd: lattice.period_sd,
         scatter: lattice.scatter,
         half,
     })
@@ -127,6 +130,7 @@ pub fn of_counter(device: &Device, stream: &PowerStream, run: Interval) -> Optio
     Some(Rows {
         rows,
         period: lattice.period,
+        period_sd: lattice.period_sd,
         scatter: lattice.scatter,
         half,
     })
@@ -137,6 +141,15 @@ impl Rows {
     pub fn windowed(&self) -> Self {
         Self {
             rows: self.rows.iter().map(|row| Row { start: None, ..*row }).collect(),
+            ..*self
+        }
+    }
+
+    /// Every second block of `block` rows.
+    pub fn half(&self, block: usize, which: usize) -> Self {
+        let chosen = self.rows.iter().enumerate().filter(|(i, _)| i / block % 2 == which);
+        Self {
+            rows: chosen.map(|(_, row)| *row).collect(),
             ..*self
         }
     }

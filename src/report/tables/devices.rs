@@ -6,7 +6,7 @@ use crate::model::device::Source;
 use crate::model::units::Watts;
 use crate::report::format;
 
-const COLUMNS: [Column; 12] = [
+const COLUMNS: [Column; 13] = [
     Column::new("device", "", Align::Left, 0),
     Column::new("name", "", Align::Left, 1),
     Column::new("figures from", "", Align::Left, 0),
@@ -14,6 +14,7 @@ const COLUMNS: [Column; 12] = [
     Column::new("", "", Align::Left, 9),
     Column::new("energy", "± 95 %", Align::PlusMinus, 0),
     Column::new("grade", "", Align::Left, 0),
+    Column::new("idle", "W", Align::Right, 1),
     Column::new("mean", "W", Align::Right, 2),
     Column::new("max", "W", Align::Right, 4),
     Column::new("util.", "%", Align::Right, 5),
@@ -42,6 +43,11 @@ fn device_row(analysis: &Analysis, d: &DeviceAnalysis) -> Row {
     };
     let (share, bar) = share_cells(&d.energy, whole);
     let id = format::printable(&d.device.id.0);
+    let before = analysis.idle.iter().flat_map(|idle| &idle.devices);
+    let idle = before
+        .filter(|i| i.id == d.device.id.0)
+        .find_map(|i| i.power)
+        .map(Watts::get);
     Row {
         kind: RowKind::Entry { depth: 0, last: false },
         cells: vec![
@@ -52,6 +58,7 @@ fn device_row(analysis: &Analysis, d: &DeviceAnalysis) -> Row {
             bar,
             energy_cell(&d.energy, d.energy.method == Method::Estimate),
             grade_cell(&d.energy),
+            Cell::new(format::plain(idle)),
             Cell::new(format::derived(d.mean_power.map(Watts::get), &d.energy)),
             Cell::new(format::plain(d.max_power.map(Watts::get))),
             Cell::new(format::percent(d.mean_utilization_pct)),

@@ -5,7 +5,7 @@ use crate::model::analysis::{Analysis, DeviceEnergy, EnergyEstimate, Method, Pha
 use crate::model::units::{Joules, Seconds, Watts};
 use crate::report::format;
 
-const COLUMNS: [Column; 12] = [
+const COLUMNS: [Column; 13] = [
     Column::new("phase", "", Align::Left, 0),
     Column::new("count", "", Align::Right, 2),
     Column::new("time", "", Align::Right, 0),
@@ -13,6 +13,7 @@ const COLUMNS: [Column; 12] = [
     Column::new("", "", Align::Left, 9),
     Column::new("energy", "± 95 %", Align::PlusMinus, 0),
     Column::new("grade", "", Align::Left, 0),
+    Column::new("net of idle", "± 95 %", Align::PlusMinus, 1),
     Column::new("mean", "W", Align::Right, 5),
     Column::new("samples", "/s", Align::Right, 3),
     Column::new("samples", "/s/W", Align::Right, 4),
@@ -35,6 +36,7 @@ pub fn phases(analysis: &Analysis) -> Table {
         un.wall,
         &un.energy,
         holds_estimate(&un.energy, &un.devices),
+        analysis.idle.as_ref().map(|idle| &idle.unattributed),
     ));
     let estimated = analysis
         .devices
@@ -46,6 +48,7 @@ pub fn phases(analysis: &Analysis) -> Table {
         analysis.run.wall,
         &analysis.total,
         estimated,
+        analysis.idle.as_ref().map(|idle| &idle.total),
     ));
     Table {
         title: "Phases",
@@ -75,6 +78,7 @@ fn phase_row(analysis: &Analysis, i: usize, phase: &PhaseAnalysis) -> Row {
             bar,
             energy_cell(&phase.energy, holds_estimate(&phase.energy, &phase.devices)),
             grade_cell(&phase.energy),
+            net_cell(analysis.idle.as_ref().and_then(|idle| idle.phases.get(i))),
             Cell::new(format::derived(phase.mean_power.map(Watts::get), &phase.energy)),
             Cell::new(format::plain(phase.samples_per_s)),
             Cell::new(format::derived(phase.samples_per_s_per_w, &phase.energy)),
@@ -84,7 +88,18 @@ fn phase_row(analysis: &Analysis, i: usize, phase: &PhaseAnalysis) -> Row {
     }
 }
 
-fn sum_row(analysis: &Analysis, name: &str, wall: Seconds, energy: &EnergyEstimate, estimated: bool) -> Row {
+fn net_cell(net: Option<&EnergyEstimate>) -> Cell {
+    net.map_or(Cell::new(""), |net| energy_cell(net, false))
+}
+
+fn sum_row(
+    analysis: &Analysis,
+    name: &str,
+    wall: Seconds,
+    energy: &EnergyEstimate,
+    estimated: bool,
+    net: Option<&EnergyEstimate>,
+) -> Row {
     let (share, bar) = share_cells(energy, &analysis.total);
     let power = energy
         .joules
@@ -98,6 +113,7 @@ fn sum_row(analysis: &Analysis, name: &str, wall: Seconds, energy: &EnergyEstima
         bar,
         energy_cell(energy, estimated),
         grade_cell(energy),
+        net_cell(net),
         Cell::new(format::derived(power, energy)),
     ];
     cells.resize(COLUMNS.len(), Cell::new(""));

@@ -74,7 +74,19 @@ fn amd_gpu(chip: &Chip, findings: &mut Vec<Finding>) -> Option<(Device, Files)> 
             let mut device = device(chip, DeviceKind::Gpu, amd::name(chip));
             device.uuid = chip.text("unique_id");
             device.power_limit = chip.number("power1_cap").map(watts);
+
             device.memory_total_bytes = chip.number("mem_info_vram_total");
+            // MI210: 190 ms late, 4 s to rise (measured there against its 1 ms energy counter).
+            if chip.number("power1_input").is_none() {
+                let detail = format!(
+                    "the GPU at {} gives a filtered power alone (up to seconds of average, by board): trust phases of many seconds",
+                    chip.address
+                );
+                findings.push(Finding::new(Family::Hwmon, Status::Note, detail));
+                device
+                    .properties
+                    .insert("power_filter".into(), "power1_average, filtered by the firmware".into());
+            }
             Some((device, files))
         }
         amd::Amd::Apu => {

@@ -10,8 +10,9 @@ use nvml_wrapper::error::NvmlError;
 
 use crate::model::device::{Device, SensorTiming};
 use crate::model::sample::{Columns, CounterUnit, PowerReading, StateReading};
-use crate::sensors::interface::{ReadError, Sensor};
+use crate::sensors::interface::{ReadError, SampleBuffer, Sensor};
 
+use super::buffer;
 use super::chip::Chip;
 use super::faults::{GapPolicy, is_gone};
 use super::fields::{Batch, POWER_AVERAGE, POWER_INSTANT, Scope, TOTAL_ENERGY};
@@ -202,6 +203,10 @@ impl Sensor for NvmlGpu {
         }
         self.gaps.success();
         Ok(reading)
+    }
+
+    fn sample_buffer(&self) -> Option<SampleBuffer> {
+        buffer::look(&self.handle)
     }
 
     fn read_state(&mut self) -> Result<StateReading, ReadError> {

@@ -40,9 +40,13 @@ impl View for &Contiguous {
 
 /// Writes `dir/model.safetensors`, all of it or none: a crash leaves the file that was there. Give a tied tensor once.
 pub fn save(dir: &Path, tensors: &[(String, &Tensor)]) -> Result<(), CheckpointError> {
-    let path = dir.join("model.safetensors");
+    save_as(&dir.join("model.safetensors"), tensors)
+}
+
+/// As [`save`], into a file of any name.
+pub fn save_as(path: &Path, tensors: &[(String, &Tensor)]) -> Result<(), CheckpointError> {
     let failed = |problem: String| CheckpointError::Write {
-        path: path.clone(),
+        path: path.to_owned(),
         problem,
     };
     let mut views = Vec::with_capacity(tensors.len());
@@ -53,7 +57,7 @@ pub fn save(dir: &Path, tensors: &[(String, &Tensor)]) -> Result<(), CheckpointE
     // transformers refuses a file that does not say which framework's layout it has.
     let about = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let views = views.iter().map(|(name, view)| (*name, view));
-    safetensors::serialize_to_file(views, Some(about), &path).map_err(|error| failed(error.to_string()))
+    safetensors::serialize_to_file(views, Some(about), path).map_err(|error| failed(error.to_string()))
 }
 
 fn contiguous(tensor: &Tensor) -> Result<Contiguous, String> {

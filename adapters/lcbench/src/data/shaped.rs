@@ -7,12 +7,19 @@
 
 use super::{Dataset, Example, Split, random::SplitMix64};
 
-/// A published set to resemble.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Shape {
+/// The four SCROLLS sets of the study.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub enum Published {
+    /// Summaries of government reports
+    #[value(name = "gov_report")]
     GovReport,
+    /// Recaps of television episodes
+    #[value(name = "summ_screen_fd")]
     SummScreenFd,
+    /// Query-based summaries of meetings
+    #[value(name = "qmsum")]
     QmSum,
+    /// Questions on papers
     Qasper,
 }
 
@@ -25,7 +32,7 @@ struct Statistics {
     asks: bool,
 }
 
-impl Shape {
+impl Published {
     pub const ALL: [Self; 4] = [Self::GovReport, Self::SummScreenFd, Self::QmSum, Self::Qasper];
 
     /// SCROLLS' own name of the set.
@@ -55,7 +62,7 @@ impl Shape {
 }
 
 /// `share` of the rows (at least one a split), each of full length.
-pub(super) fn generate(shape: Shape, share: f64, seed: u64) -> Dataset {
+pub(super) fn generate(shape: Published, share: f64, seed: u64) -> Dataset {
     let statistics = shape.statistics();
     let words = Words::new();
     let split = |split: Split, rows: usize| {
@@ -167,7 +174,7 @@ mod tests {
 
     #[test]
     fn means_and_forms_are_the_published_ones() {
-        for shape in Shape::ALL {
+        for shape in Published::ALL {
             let statistics = shape.statistics();
             let share = 400.0 / statistics.rows[0] as f64;
             let set = generate(shape, share, 1);
@@ -191,12 +198,12 @@ mod tests {
 
     #[test]
     fn whole_sets_have_the_published_number_of_rows() {
-        let set = generate(Shape::Qasper, 1.0, 1);
+        let set = generate(Published::Qasper, 1.0, 1);
         assert_eq!(
             (set.train.len(), set.validation.len(), set.test.len()),
             (2_567, 1_726, 1_399)
         );
-        assert_eq!(generate(Shape::QmSum, 0.0, 1).train.len(), 1);
+        assert_eq!(generate(Published::QmSum, 0.0, 1).train.len(), 1);
     }
 
     #[test]
@@ -207,7 +214,7 @@ mod tests {
             words.len()
         );
         assert_eq!(words.len(), (1 << OCTAVES) - 1);
-        let set = |seed| generate(Shape::QmSum, 0.01, seed);
+        let set = |seed| generate(Published::QmSum, 0.01, seed);
         assert_eq!(set(3), set(3));
         assert_ne!(set(3).train[0], set(4).train[0]);
     }

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 #[derive(Debug, thiserror::Error)]
 pub enum TokenizerError {
-    #[error("no vocabulary in {}\nhint: put tokenizer.json there, or vocab.json and merges.txt, or spiece.model", dir.display())]
+    #[error("no vocabulary in {}\nhint: put tokenizer.json there, or vocab.json and merges.txt, or spiece.model; or give --tokenizer bytes to weights that were trained on bytes", dir.display())]
     NoVocabulary { dir: PathBuf },
     #[error("cannot read {}: {source}\nhint: copy the vocabulary files again from where the checkpoint came from", path.display())]
     Unreadable { path: PathBuf, source: io::Error },

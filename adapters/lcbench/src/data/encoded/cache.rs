@@ -31,6 +31,16 @@ pub enum CacheUse {
     NotKept(PathBuf, io::Error),
 }
 
+impl CacheUse {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Found(_) => "found",
+            Self::Made(_) => "made",
+            Self::NotKept(..) => "not kept",
+        }
+    }
+}
+
 /// `$XDG_CACHE_HOME/lcbench` or `~/.cache/lcbench`; `None` where the environment names neither.
 pub fn default_folder() -> Option<PathBuf> {
     let set = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());

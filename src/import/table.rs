@@ -1,0 +1,252 @@
+//! A text file -> rows of cells with their line numbers.
+//!
+//! Two shapes are read: tables with a separator (comma, semicolon or tab, told from the header), and the text of `dcgmi dmon`, whose
+//! columns are aligned by blanks and whose entity (`GPU 0`) is two words. Headers that are repeated in mid-file are left out.
+
+use std::path::Path;
+
+use super::error::ImportError;
+
+/// One row that is not a header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Counted from 1.
+    pub line: u64,
+    pub cells: Vec<String>,
+}
+
+/// A file cut up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    pub header: Vec<String>,
+    pub rows: Vec<Row>,
+    /// Lines that programs print into their logs ("GPU is lost"), as `line: text`.
+    pub asides: Vec<String>,
+    /// Whether the decimal sign may be a comma (the separator is none).
+    pub decimal_comma: bool,
+}
+
+/// Read and cut up `path`. `columns` stands in for a header that the file does not have.
+pub fn read(path: &Path, columns: Option<&[String]>) -> Result<Table, ImportError> {
+    let bytes = std::fs::read(path).map_err(|source| ImportError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    // Windows PowerShell's `>` writes UTF-16; everything else that is not UTF-8 has a stray byte in a name.
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err(ImportError::file(
+            path,
+            "it is UTF-16 text",
+            "convert it: `iconv -f UTF-16 -t UTF-8 LOG > LOG.utf8`",
+        ));
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    cut(text.trim_start_matches('\u{feff}'), path, columns)
+}
+
+/// Cut up a text.
+pub fn cut(text: &str, path: &Path, columns: Option<&[String]>) -> Result<Table, ImportError> {
+    let is_dmon = |line: &str| after_stamp(line).1.trim_start_matches(['#', ' ']).starts_with("Entity");
+    if text.lines().take(50).any(is_dmon) {
+        dmon(text, path)
+    } else {
+        separated(text, path, columns)
+    }
+}
+
+fn separated(text: &str, path: &Path, columns: Option<&[String]>) -> Result<Table, ImportError> {
+    let empty = || {
+        ImportError::file(
+            path,
+            "there is nothing in it",
+            "a table with a header line, as `nvidia-smi --query-gpu=... --format=csv` writes",
+        )
+    };
+    let first = text
+        .lines()
+        .find(|line| !is_comment(line) && !line.trim().is_empty())
+        .ok_or_else(empty)?;
+    let separator = [',', ';', '\t']
+        .into_iter()
+        .max_by_key(|&c| (first.matches(c).count(), c == ','))
+        .unwrap_or(',');
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .delimiter(separator as u8)
+        .from_reader(text.as_bytes());
+    let mut header: Option<Vec<String>> = columns.map(<[String]>::to_vec);
+    let (mut rows, mut asides) = (Vec::new(), Vec::new());
+    let last_line = text.lines().count() as u64;
+    let cut_off = !text.ends_with('\n');
+    for record in reader.records() {
+        let record = record.map_err(|error| {
+            let line = error.position().map_or(0, csv::Position::line);
+            ImportError::line(
+                path,
+                line,
+                error.to_string(),
+                "close the quotation mark, or take it out",
+            )
+        })?;
+        let line = record.position().map_or(0, csv::Position::line);
+        let cells: Vec<String> = record.iter().map(str::to_owned).collect();
+        let is_empty = cells.iter().all(String::is_empty);
+        if is_empty || cells.first().is_some_and(|cell| is_comment(cell)) {
+            continue;
+        }
+        let Some(header) = &header else {
+            header = Some(cells);
+            continue;
+        };
+        if &cells == header {
+            continue;
+        }
+        if cells.len() == header.len() {
+            rows.push(Row { line, cells });
+        } else if cells.len() == 1 && header.len() > 1 && cells[0].chars().any(char::is_alphabetic) {
+            asides.push(format!("{line}: {}", cells[0]));
+        } else if line == last_line && cut_off {
+            asides.push(format!("{line}: the last line was cut off"));
+        } else {
+            return Err(ImportError::line(
+                path,
+                line,
+                format!("{} cells, and the header has {}", cells.len(), header.len()),
+                "each line has one cell for each column; a comma inside a cell needs quotation marks",
+            ));
+        }
+    }
+    Ok(Table {
+        header: header.ok_or_else(empty)?,
+        rows,
+        asides,
+        decimal_comma: separator != ',',
+    })
+}
+
+/// `#` begins a comment, but for the header of `dcgmi dmon`.
+fn is_comment(line: &str) -> bool {
+    line.trim_start().starts_with('#')
+}
+
+/// `dcgmi dmon -e 155,156,157`:
+///
+/// ```text
+/// #Entity   POWER    TOTEC
+/// ID        W        mJ
+/// GPU 0     62.553   26353525
+/// ```
+/// It prints no times. A time that a wrapper put before each line (`ts '%.s'`) is taken as the column `timestamp`.
+fn dmon(text: &str, path: &Path) -> Result<Table, ImportError> {
+    let mut header: Option<Vec<String>> = None;
+    let mut units: Option<Vec<String>> = None;
+    let (mut rows, mut asides) = (Vec::new(), Vec::new());
+    let mut stamped = false;
+    for (line, whole) in (1..).zip(text.lines()) {
+        let (stamp, rest) = after_stamp(whole);
+        let words: Vec<&str> = rest.trim_start_matches(['#', ' ']).split_whitespace().collect();
+        match words.as_slice() {
+            [] => {}
+            ["Entity", fields @ ..] => {
+                stamped |= stamp.is_some();
+                header = Some(fields.iter().map(|f| (*f).to_owned()).collect());
+            }
+            ["ID" | "Id", fields @ ..] => units = Some(fields.iter().map(|u| (*u).to_owned()).collect()),
+            [kind, number, values @ ..] if kind.starts_with("GPU") => {
+                let expected = header.as_ref().map_or(0, Vec::len);
+                if values.len() != expected {
+                    let what = format!("{} figures, and the header has {expected}", values.len());
+                    return Err(ImportError::line(path, line, what, "take the broken line out"));
+                }
+                let entity = if *kind == "GPU" {
+                    (*number).to_owned()
+                } else {
+                    format!("{kind} {number}")
+                };
+                let mut cells = Vec::with_capacity(values.len() + 2);
+                if stamped {
+                    cells.push(stamp.unwrap_or_default().to_owned());
+                }
+                cells.push(entity);
+                cells.extend(values.iter().map(|v| (*v).to_owned()));
+                rows.push(Row { line, cells });
+            }
+            _ => asides.push(format!("{line}: {whole}")),
+        }
+    }
+    let fields = header.unwrap_or_default();
+    let named = fields.iter().enumerate().map(|(i, field)| {
+        // Units that are not one word (`%`, `W`) do not occur; a missing line of units leaves the field's own.
+        match units.as_ref().filter(|u| u.len() == fields.len()) {
+            Some(units) => format!("{field} [{}]", units[i]),
+            None => field.clone(),
+        }
+    });
+    let mut names = Vec::with_capacity(fields.len() + 2);
+    if stamped {
+        names.push("timestamp".to_owned());
+    }
+    names.push("gpu".to_owned());
+    names.extend(named);
+    Ok(Table {
+        header: names,
+        rows,
+        asides,
+        decimal_comma: false,
+    })
+}
+
+/// A number before the rest of a line of `dcgmi dmon`.
+fn after_stamp(line: &str) -> (Option<&str>, &str) {
+    match line.trim_start().split_once(char::is_whitespace) {
+        Some((first, rest)) if first.parse::<f64>().is_ok() => (Some(first), rest),
+        _ => (None, line),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(text: &str) -> Result<Table, ImportError> {
+        cut(text, Path::new("log.csv"), None)
+    }
+
+    #[test]
+    fn headers_are_repeated_and_lines_are_counted_as_an_editor_does() {
+        let table = table("a, b\n1, 2\n\n# note\na, b\n3, 4\n").expect("a table");
+        assert_eq!(table.header, ["a", "b"]);
+        let lines: Vec<(u64, &str)> = table.rows.iter().map(|r| (r.line, r.cells[0].as_str())).collect();
+        assert_eq!(lines, [(2, "1"), (6, "3")]);
+    }
+
+    #[test]
+    fn a_message_is_an_aside_and_a_cut_off_last_line_too() {
+        let table = table("a,b,c\n1,2,3\nUnable to determine the device handle: GPU is lost\n4,5").expect("a table");
+        assert_eq!(table.rows.len(), 1);
+        assert_eq!(table.asides.len(), 2);
+        let broken = super::cut("a,b,c\n1,2\n3,4,5\n", Path::new("log.csv"), None).expect_err("a short line");
+        assert!(broken.to_string().starts_with("log.csv:2: 2 cells"), "{broken}");
+    }
+
+    #[test]
+    fn dcgmi_dmon_with_and_without_a_stamp_before_it() {
+        let text = "#Entity   POWER   TOTEC\nID        W       mJ\nGPU 0     62.5    1000\nGPU 1     N/A     2000\n";
+        let plain = table(text).expect("a table");
+        assert_eq!(plain.header, ["gpu", "POWER [W]", "TOTEC [mJ]"]);
+        assert_eq!(plain.rows[1].cells, ["1", "N/A", "2000"]);
+        let stamped: String = text.lines().map(|line| format!("1777708107.135 {line}\n")).collect();
+        let stamped = table(&stamped).expect("a table");
+        assert_eq!(stamped.header[0], "timestamp");
+        assert_eq!(stamped.rows[0].cells, ["1777708107.135", "0", "62.5", "1000"]);
+    }
+
+    #[test]
+    fn a_semicolon_leaves_the_comma_to_the_decimals() {
+        let table = table("t_ms;watts\n0;12,5\n").expect("a table");
+        assert!(table.decimal_comma);
+        assert_eq!(table.rows[0].cells, ["0", "12,5"]);
+    }
+}
