@@ -124,7 +124,6 @@ struct Run<'a> {
     stream: Stream<'a>,
     schedule: LinearSchedule,
     optimizer: AdamW,
-    leaves: Vec<Tensor>,
     gradients: Gradients,
     log: LossLog,
     started: Instant,
@@ -154,7 +153,6 @@ impl<'a> Run<'a> {
             stream: Stream::starting_at(place, job.batches, plan.accumulate),
             schedule: LinearSchedule::with_ratio(plan.lr, plan.warmup_ratio, total),
             optimizer,
-            leaves: params.leaves().map(|leaf| leaf.tensor.shallow_clone()).collect(),
             gradients: Gradients::default(),
             log,
             started: Instant::now(),
@@ -190,8 +188,7 @@ impl<'a> Run<'a> {
             } else {
                 loss
             };
-            self.gradients
-                .add(Tensor::run_backward(&[share], &self.leaves, false, false));
+            self.gradients.add(params.gradients(&share));
             part.end();
 
             work += self::work(&batch);

@@ -4,7 +4,7 @@
 //! is tried: weights are random ones of the same shapes, and two steps are taken, because the optimizer's moments and the pieces
 //! that an allocator keeps are there from the second one on only.
 
-use tch::{Device, Tensor, no_grad};
+use tch::{Device, no_grad};
 
 use crate::{
     cli::Bytes,
@@ -67,16 +67,11 @@ fn limit(plan: &Plan, device: Device) -> Option<u64> {
 }
 
 fn step(plan: &Plan, trainee: &Trainee, optimizer: &mut AdamW, source: &Source, target: &Target) -> anyhow::Result<()> {
-    let leaves: Vec<Tensor> = trainee
-        .params
-        .leaves()
-        .map(|leaf| leaf.tensor.shallow_clone())
-        .collect();
     let mut gradients = crate::train::Gradients::default();
     // With accumulation the sum so far lies beside the gradients of the next batch.
     for _ in 0..plan.accumulate.min(2) {
         let loss = trainee.model.loss(source, target, Mode::Train);
-        gradients.add(Tensor::run_backward(&[loss], &leaves, false, false));
+        gradients.add(trainee.params.gradients(&loss));
     }
     let _norm = optimizer.step(&trainee.params, &gradients.take(), 0.0)?;
     Ok(())

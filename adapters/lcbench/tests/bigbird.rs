@@ -149,8 +149,7 @@ fn case_with(name: &str, random: RandomBlocks, mode: Mode, kernel: Kernel) {
         "{context}: loss {ours} is not {theirs}"
     );
 
-    let leaves: Vec<Tensor> = params.leaves().map(|leaf| leaf.tensor.shallow_clone()).collect();
-    let gradients = Tensor::run_backward(&[loss], &leaves, false, false);
+    let gradients = params.gradients(&loss);
     let ours: HashMap<_, _> = params.name_gradients(&gradients).into_iter().collect();
     let theirs: HashMap<_, _> = golden
         .tensors
@@ -328,7 +327,6 @@ fn five_steps_of_training() {
             max_norm: 1.0,
         },
     );
-    let leaves: Vec<Tensor> = params.leaves().map(|leaf| leaf.tensor.shallow_clone()).collect();
     let losses = golden["losses"].as_array().unwrap();
     for (step, wanted) in losses.iter().enumerate() {
         let loss = bigbird.loss(&source, &target, Mode::Train);
@@ -337,7 +335,7 @@ fn five_steps_of_training() {
             (ours - theirs).abs() < FIVE_STEPS * theirs,
             "step {step}: loss {ours} is not {theirs}"
         );
-        let gradients = Tensor::run_backward(&[loss], &leaves, false, false);
+        let gradients = params.gradients(&loss);
         let rate = schedule.rate(step as u64);
         let norm = optimizer.step(&params, &gradients, rate).unwrap().double_value(&[]);
         let theirs = golden["grad_norms"][step].as_f64().unwrap();

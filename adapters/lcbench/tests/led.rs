@@ -148,8 +148,7 @@ fn case(name: &str) {
             "{context}: loss {ours} is not {theirs}"
         );
 
-        let leaves: Vec<Tensor> = params.leaves().map(|leaf| leaf.tensor.shallow_clone()).collect();
-        let gradients = Tensor::run_backward(&[loss], &leaves, false, false);
+        let gradients = params.gradients(&loss);
         let gradients: HashMap<_, _> = params.name_gradients(&gradients).into_iter().collect();
         let theirs: Vec<_> = golden
             .0
@@ -251,7 +250,6 @@ fn training(variant: Variant, key: &str) {
             max_norm: 1.0,
         },
     );
-    let leaves: Vec<Tensor> = params.leaves().map(|leaf| leaf.tensor.shallow_clone()).collect();
     let losses = golden["losses"].as_array().unwrap();
     for (step, wanted) in losses.iter().enumerate() {
         let loss = led.loss(&source, &target, Mode::Train);
@@ -260,7 +258,7 @@ fn training(variant: Variant, key: &str) {
             (ours - theirs).abs() < FIVE_STEPS * theirs,
             "{key}, step {step}: loss {ours} is not {theirs}"
         );
-        let gradients = Tensor::run_backward(&[loss], &leaves, false, false);
+        let gradients = params.gradients(&loss);
         let norm = optimizer
             .step(&params, &gradients, schedule.rate(step as u64))
             .unwrap()

@@ -28,7 +28,6 @@ pub struct Session {
 
 struct Loaded {
     trainee: Trainee,
-    leaves: Vec<Tensor>,
     /// Of timed steps, with the updates it has made.
     optimizer: Option<(AdamW, u64)>,
     weights: std::path::PathBuf,
@@ -114,10 +113,8 @@ impl Loaded {
         let model = config.build(&mut builder, random);
         let params = builder.finish(Device::Cpu);
         setup::load(&params, weights, Device::Cpu)?;
-        let leaves = params.leaves().map(|leaf| leaf.tensor.shallow_clone()).collect();
         Ok(Self {
             trainee: Trainee { model, params, config },
-            leaves,
             optimizer: None,
             weights: weights.to_owned(),
         })
@@ -147,7 +144,7 @@ impl Loaded {
         let loss = model.loss(&source, &target, mode);
         out.push(("loss".into(), loss.detach().view([1])));
         if training {
-            let gradients = Tensor::run_backward(&[loss], &self.leaves, false, false);
+            let gradients = params.gradients(&loss);
             for (name, gradient) in params.name_gradients(&gradients) {
                 out.push((format!("grad.{name}"), gradient.contiguous()));
             }
@@ -164,7 +161,7 @@ impl Loaded {
         for update in 0..=recipe.steps {
             let loss = model.loss(&source, &target, Mode::Train);
             losses.push(loss.double_value(&[]));
-            let gradients = Tensor::run_backward(&[loss], &self.leaves, false, false);
+            let gradients = params.gradients(&loss);
             let norm = optimizer.step(params, &gradients, schedule(recipe).rate(update))?;
             norms.push(norm.double_value(&[]));
         }
@@ -184,7 +181,7 @@ impl Loaded {
         let decoded = Instant::now();
         drop(memory);
         let value = loss.detach();
-        let gradients = Tensor::run_backward(&[loss], &self.leaves, false, false);
+        let gradients = params.gradients(&loss);
         let back = Instant::now();
         let _norm = optimizer.step(params, &gradients, schedule(recipe).rate(*updates))?;
         drop(gradients);

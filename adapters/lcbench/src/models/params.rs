@@ -49,6 +49,8 @@ struct Part {
 #[derive(Debug)]
 struct Param {
     leaf: Tensor,
+    /// The same values as another leaf, for looking up rows: its gradient is sparse ([`Params::gradients`] adds the two).
+    look_up: Option<Tensor>,
     shape: Vec<i64>,
     /// Where it lies in its flat buffer, in elements.
     start: i64,
@@ -56,6 +58,15 @@ struct Param {
     decay: bool,
     init: Init,
     trainable: bool,
+}
+
+/// Two handles to one table; gradients reach it through both.
+#[derive(Debug)]
+pub struct Table {
+    /// For products with all of it.
+    pub whole: Tensor,
+    /// For looking up rows, with sparse gradients.
+    pub rows: Tensor,
 }
 
 /// Collects declarations; [`Builder::finish`] gives them their storage.
@@ -72,6 +83,17 @@ impl Builder {
     /// A trainable parameter made of `names`, each with an equal share of the first axis.
     pub fn param(&mut self, names: &[String], shape: &[i64], decay: bool, init: Init) -> Tensor {
         self.declare(names, shape, decay, init, true)
+    }
+
+    /// A trainable table of rows that are looked up, and that products are made with: two handles to the same values, one for
+    /// each use.
+    pub fn table(&mut self, name: &str, shape: &[i64], init: Init) -> Table {
+        let whole = self.param(&[name.to_owned()], shape, true, init);
+        let rows = Tensor::empty([0], (Kind::Float, Device::Cpu));
+        if let Some(param) = self.params.last_mut() {
+            param.look_up = Some(rows.shallow_clone());
+        }
+        Table { whole, rows }
     }
 
     /// A tensor that is stored with the model and not trained.
@@ -91,6 +113,7 @@ impl Builder {
         let handle = leaf.shallow_clone();
         self.params.push(Param {
             leaf,
+            look_up: None,
             shape: shape.to_vec(),
             start: 0,
             parts,
@@ -115,12 +138,14 @@ impl Builder {
             for param in &mut self.params {
                 let mut view = view(&flat, param);
                 draw(&mut view, param.init);
-                if param.leaf.device() != device {
-                    // set_data wants a tensor of the same device type; the handles given out share this TensorImpl.
-                    param.leaf.set_data(&Tensor::empty([0], (Kind::Float, device)));
+                for leaf in std::iter::once(&mut param.leaf).chain(&mut param.look_up) {
+                    if leaf.device() != device {
+                        // set_data wants a tensor of the same device type; the handles given out share this TensorImpl.
+                        leaf.set_data(&Tensor::empty([0], (Kind::Float, device)));
+                    }
+                    leaf.set_data(&view);
+                    let _ = leaf.requires_grad_(param.trainable);
                 }
-                param.leaf.set_data(&view);
-                let _ = param.leaf.requires_grad_(param.trainable);
             }
         });
         Params {
@@ -170,6 +195,28 @@ impl Params {
             tensor: &p.leaf,
             decay: p.decay,
         })
+    }
+
+    /// Gradients of `loss` in the order of [`Params::leaves`]; undefined where it does not depend on a leaf. Not
+    /// `Tensor::run_backward` on the leaves: that would leave out what reaches tables through look-ups.
+    ///
+    /// Sparse rows are added in place to the dense gradient of the same table. Autograd by itself would make a new table of each
+    /// such sum.
+    pub fn gradients(&self, loss: &Tensor) -> Vec<Tensor> {
+        let trainable = || self.params.iter().filter(|p| p.trainable);
+        let leaves = trainable().map(|p| &p.leaf);
+        let inputs: Vec<&Tensor> = leaves.chain(trainable().filter_map(|p| p.look_up.as_ref())).collect();
+        let mut gradients = Tensor::run_backward(&[loss], &inputs, false, false);
+        let sparse = gradients.split_off(trainable().count());
+        let looked_up = trainable().zip(&mut gradients).filter(|(p, _)| p.look_up.is_some());
+        for ((_, dense), sparse) in looked_up.zip(sparse) {
+            match (dense.defined(), sparse.defined()) {
+                (_, false) => {}
+                (true, true) => no_grad(|| _ = dense.g_add_(&sparse)),
+                (false, true) => *dense = sparse.to_dense(None, false),
+            }
+        }
+        gradients
     }
 
     /// Number of trained values (a fused parameter counts as its parts do).
@@ -254,6 +301,28 @@ mod tests {
             .unwrap();
         assert_eq!(weight.narrow(0, 0, 2).sum(Kind::Double).double_value(&[]), 12.0);
         assert_eq!(weight.narrow(0, 2, 2).sum(Kind::Double).double_value(&[]), 42.0);
+    }
+
+    #[test]
+    fn a_tables_gradient_is_that_of_both_its_uses() {
+        let mut builder = Builder::new();
+        let table = builder.table("t", &[4, 2], Init::Ones);
+        let other = builder.param(&["w".into()], &[2], true, Init::Ones);
+        let params = builder.finish(Device::Cpu);
+        assert_eq!((params.count(), table.rows.size()), (10, vec![4, 2]));
+        let rows = |ids: &[i64]| Tensor::embedding(&table.rows, &Tensor::from_slice(ids), -1, false, true);
+        let sums = |loss: Tensor| {
+            let gradients = params.gradients(&loss);
+            let sum = |g: &Tensor| Vec::<f64>::try_from(g.sum_dim_intlist(1, false, Kind::Double)).unwrap();
+            (sum(&gradients[0]), gradients[1].defined())
+        };
+        let whole = || (&table.whole * 3.0).sum(Kind::Float);
+        let looked_up = || rows(&[1, 1, 2]).sum(Kind::Float) + rows(&[0]).sum(Kind::Float);
+        assert_eq!(sums(whole() + looked_up()), (vec![8.0, 10.0, 8.0, 6.0], false));
+        assert_eq!(sums(looked_up()), (vec![2.0, 4.0, 2.0, 0.0], false));
+        assert_eq!(sums(whole() + (other * 1.0).sum(Kind::Float)), (vec![6.0; 4], true));
+        no_grad(|| _ = table.whole.shallow_clone().fill_(5.0));
+        assert_eq!(table.rows.sum(Kind::Double).double_value(&[]), 40.0);
     }
 
     #[test]

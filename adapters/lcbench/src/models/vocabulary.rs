@@ -4,7 +4,7 @@ use tch::Tensor;
 
 use super::{
     input::Target,
-    params::{Builder, Init},
+    params::{Builder, Init, Table},
 };
 use crate::shim;
 
@@ -14,7 +14,7 @@ pub const LOGITS_BIAS: &str = "final_logits_bias";
 #[derive(Debug)]
 pub struct Vocabulary {
     /// (V, E)
-    table: Tensor,
+    table: Table,
     /// (V), not trained.
     bias: Tensor,
     pad: i64,
@@ -27,7 +27,7 @@ impl Vocabulary {
     pub fn new(p: &mut Builder, name: &str, shape: [i64; 2], std: f64, pad: i64, scale: f64) -> Self {
         let init = Init::Table { std, pad: Some(pad) };
         Self {
-            table: p.param(&[name.to_owned()], &shape, true, init),
+            table: p.table(name, &shape, init),
             bias: p.buffer(LOGITS_BIAS, &shape[..1]),
             pad,
             scale,
@@ -36,10 +36,9 @@ impl Vocabulary {
 
     /// (..., E) from ids (...).
     ///
-    /// The gradient is sparse: the rows that were looked up, which autograd adds to the output projection's gradient. A dense one
-    /// would be another whole table, zeroed and filled, for each of the two look-ups.
+    /// The gradient is sparse: a dense one would be another whole table, zeroed and filled, for each of the two look-ups.
     pub fn embed(&self, ids: &Tensor) -> Tensor {
-        let embedded = Tensor::embedding(&self.table, ids, -1, false, true);
+        let embedded = Tensor::embedding(&self.table.rows, ids, -1, false, true);
         // The padding row gets no gradient from look-ups, only from the output projection, as in torch's nn.Embedding. (Its
         // padding_idx would ask the device how many others there are.)
         let padding = ids.eq(self.pad).unsqueeze(-1);
@@ -53,7 +52,7 @@ impl Vocabulary {
 
     /// (..., V) from (..., E).
     pub fn logits(&self, hidden: &Tensor) -> Tensor {
-        hidden.linear(&self.table, Some(&self.bias))
+        hidden.linear(&self.table.whole, Some(&self.bias))
     }
 
     /// Mean cross-entropy over the labels that count, from (B, T, E). Only their rows are projected onto the vocabulary.
@@ -63,6 +62,6 @@ impl Vocabulary {
             .scored
             .as_ref()
             .map_or(rows.shallow_clone(), |scored| rows.index_select(0, scored));
-        shim::projected_cross_entropy(&rows, &self.table, &self.bias, &target.labels)
+        shim::projected_cross_entropy(&rows, &self.table.whole, &self.bias, &target.labels)
     }
 }
