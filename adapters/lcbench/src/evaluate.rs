@@ -28,7 +28,6 @@ use crate::{
     progress::Progress,
     setup::Trainee,
     tokenizer::{Tokenizer, TokenizerError},
-    train::work,
 };
 
 /// The rows of a split that are evaluated.
@@ -111,7 +110,7 @@ pub fn evaluate(
                 }
             }
         }
-        let work = work(&batch);
+        let work = Work::of(&batch);
         all += work;
         step.end_with(work);
         progress.advance();

@@ -4,7 +4,7 @@
 use powerprof_markers::{Client, Span};
 use tch::Device;
 
-use crate::device;
+use crate::{data::batch::Batch, device};
 
 #[derive(Debug)]
 pub struct Phases {
@@ -72,6 +72,15 @@ impl Phase<'_> {
 pub struct Work {
     pub samples: u64,
     pub tokens: u64,
+}
+
+impl Work {
+    pub fn of(batch: &Batch) -> Self {
+        Self {
+            samples: batch.len() as u64,
+            tokens: batch.tokens() as u64,
+        }
+    }
 }
 
 impl std::ops::AddAssign for Work {

@@ -191,7 +191,7 @@ impl<'a> Run<'a> {
             self.gradients.add(params.gradients(&share));
             part.end();
 
-            work += self::work(&batch);
+            work += Work::of(&batch);
             if last {
                 break;
             }
@@ -303,13 +303,6 @@ fn target(batch: &Batch, start: i64, pad: i64, device: Device) -> Result<Target,
         return Err(TrainError::NoLabels);
     }
     Ok(target)
-}
-
-pub fn work(batch: &Batch) -> Work {
-    Work {
-        samples: batch.len() as u64,
-        tokens: batch.tokens() as u64,
-    }
 }
 
 /// A seed of its own for each forward pass: the finaliser of MurmurHash3, which no two inputs share.
