@@ -1,7 +1,7 @@
 //! Greedy generation, token for token what transformers' `generate` gives with `num_beams=1`: its limits on length and on repeated
 //! n-grams, finished rows filled up while others go on.
 //!
-//! Everything stays on the device: the host asks every [`CHECK_EVERY`] tokens whether all rows have ended, and reads ids once,
+//! Everything stays on the device: the host asks every `CHECK_EVERY` tokens whether all rows have ended, and reads ids once,
 //! at the end. What was generated in vain between two such questions is cut off, so the answer does not depend on them.
 
 use tch::{Device, Kind, Tensor, no_grad};

@@ -2,7 +2,7 @@
 //!
 //! A parameter may join several tensors of a checkpoint along its first axis (query, key and value weights in one product);
 //! each such part keeps its own name for loading, saving and comparing. Invariants: every leaf requires grad, is contiguous,
-//! and starts at a multiple of [`ALIGN`] elements; the gaps between leaves hold zeros. Reading checkpoints is left to `checkpoint`.
+//! and starts at a multiple of `ALIGN` elements; the gaps between leaves hold zeros. Reading checkpoints is left to `checkpoint`.
 
 use tch::{Device, Kind, Tensor, no_grad};
 
