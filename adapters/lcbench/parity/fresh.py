@@ -44,6 +44,12 @@ def bigbird(rng, **changes):
 
 def _built(model, rng):
     randomise(model, seed=rng.randrange(2**31))
+    # The goldens' weights make sharp attention: of models drawn so, one in twenty loses more digits in fp32 than the tolerances
+    # have, transformers as much as lcbench. Milder ones can meet them, and a key too many or too few still shows in every digit.
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if p.ndim == 2 and "embed" not in name and "shared" not in name:
+                p.mul_(0.5)
     return model
 
 
