@@ -37,7 +37,8 @@ class Checkpoints(unittest.TestCase):
         out = self.folder / "out.safetensors"
         self.engine.ask("load", weights=weights)
         self.engine.ask("forward", batch=self.folder / "batch.safetensors", outputs=out, training=False)
-        return load_file(out)["logits"]
+        # A copy: load_file maps the file, and the next answer is written to the same one.
+        return load_file(out)["logits"].clone()
 
     def form(self, model, name):
         folder = self.folder / name
@@ -72,6 +73,12 @@ class Checkpoints(unittest.TestCase):
             for folder in forms:
                 with self.subTest(form=folder.name):
                     self.assertTrue(torch.equal(self.logits(folder), expected))
+            # So that this can fail: other weights, other logits.
+            with torch.no_grad():
+                model.final_logits_bias.add_(1.0)
+            other = self.folder / f"{family} other"
+            model.save_pretrained(other)
+            self.assertFalse(torch.equal(self.logits(other), expected))
 
     def test_ours_loads_in_transformers(self):
         for family in TIED:
