@@ -2,9 +2,10 @@
 //!
 //! The thread never waits for the file: full buffers push back on the pipe, where a client drops and counts and a shell waits.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -65,9 +66,9 @@ pub struct Channel {
 impl Channel {
     /// Make the FIFO, in a directory only this user can enter.
     pub fn open() -> Result<Self, ChannelError> {
-        // `tempdir` makes directories with mode 0700.
         let directory = tempfile::Builder::new()
             .prefix("powerprof-")
+            .permissions(Permissions::from_mode(0o700))
             .tempdir()
             .map_err(ChannelError::Directory)?;
         let path = directory.path().join("markers");
