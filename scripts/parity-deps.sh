@@ -9,6 +9,7 @@ want="torch==2.11.0 transformers==5.23.0 tokenizers==0.23.3 safetensors==0.8.0 s
 echo "parity-deps: fetching transformers and all of torch into .venv-parity (once, about 5 GB on disk)" >&2
 rm -rf .venv-parity
 python3 -m venv .venv-parity
+# What the caller's PYTHONPATH holds, pip would take for installed and leave out.
 # shellcheck disable=SC2086  # one word per package
-.venv-parity/bin/pip install -q --disable-pip-version-check $want
+env -u PYTHONPATH .venv-parity/bin/pip install -q --disable-pip-version-check $want
 echo "$want" > .venv-parity/.stamp
