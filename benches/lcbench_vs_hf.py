@@ -5,7 +5,8 @@
 
 Each case has a fresh process on either side, both with the same random weights, the same batch, fp32, the same number of threads, and
 what each does by default: transformers with its default attention and the fused AdamW that its Trainer takes by default, lcbench as
-`lcbench-train` runs. Steps alternate, so that a machine that others use too is as slow for one as for the other: each pair gives
+`lcbench-train` runs, with libtorch's own way of waiting for threads (a short spin, then sleep: a side that is not asked is asleep;
+OMP_WAIT_POLICY=PASSIVE makes either side slower, and lcbench on the machine of the table twice as slow). Steps alternate, so that a machine that others use too is as slow for one as for the other: each pair gives
 a ratio, and the median of ratios is what counts. Beside the clock's time stands the CPU time of both processes (user and system,
 all threads), which does not count waiting for others. Before the timing, the loss of both without dropout must agree to 1e-5.
 
@@ -201,7 +202,6 @@ def measure(case, pairs, threads, scratch):
     prepare(case, folder)
     batch = folder / "batch.safetensors"
     theirs = Child(case, folder, threads)
-    # By default libtorch's threads spin while they wait; on a shared machine they would take time from the other side.
     with Engine() as ours:
         ours.ask("prepare", threads=threads, seed=2)
         ours.ask("load", weights=folder, train_only=True)

@@ -6,6 +6,8 @@ import sys
 import unittest
 
 os.environ.setdefault("TQDM_DISABLE", "1")  # progress bars of saving
+# Threads that wait, sleep: what is compared here is figures, not time.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import engine  # noqa: E402

@@ -10,9 +10,6 @@ import sys
 ADAPTER = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ADAPTER / "goldens"))  # how reference models, vocabularies and scores are made
 
-# Threads that wait, sleep: what is compared here is figures, not time.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 SEED = int(os.environ.get("LCBENCH_PARITY_SEED") or random.SystemRandom().randrange(2**31))
 
 
