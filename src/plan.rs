@@ -76,18 +76,18 @@ pub fn record(args: RecordArgs, now_ns: i64) -> Result<RecordPlan, PlanError> {
     let config = Config::load()?;
     let interval = match args.interval {
         Some(interval) => interval,
-        None => config.interval()?.unwrap_or(DEFAULT_INTERVAL),
+        None => config.record.interval.unwrap_or(DEFAULT_INTERVAL),
     };
     if !(SHORTEST_INTERVAL..=LONGEST_INTERVAL).contains(&interval) {
         return Err(PlanError::Interval(interval));
     }
-    let polling = match args.polling.or(config.record.polling()?) {
+    let polling = match args.polling.or(config.record.polling) {
         Some(PollingChoice::Steady) => Polling::Steady,
         Some(PollingChoice::Adaptive) | None => Polling::Adaptive,
     };
     let asked = match args.idle_baseline {
         Some(length) => Some(length),
-        None => config.idle_baseline()?,
+        None => config.record.idle_baseline,
     };
     let idle_baseline = asked.filter(|length| !length.is_zero());
     if let Some(length) = idle_baseline.filter(|length| !(SHORTEST_BASELINE..=LONGEST_BASELINE).contains(length)) {

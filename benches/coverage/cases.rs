@@ -36,6 +36,8 @@ pub struct Case {
     pub settling: f64,
     pub period: f64,
     pub window: f64,
+    /// What the board's name makes expect, where that is wrong.
+    pub believed_window: Option<f64>,
     /// The sensor is a low pass of half the window's time constant.
     pub low_pass: bool,
     pub power: bool,
@@ -48,6 +50,8 @@ pub struct Case {
     pub delay: (f64, f64),
     pub noise_w: f64,
     pub poll: f64,
+    /// As many ranks, each with its own load on a device of its own.
+    pub ranks: usize,
     /// Polls stand still for 2 s and for 0.5 s; the counter starts again from nothing in the first of these.
     pub stalls: bool,
 }
@@ -70,6 +74,7 @@ impl Case {
             settling: 0.0,
             period,
             window,
+            believed_window: None,
             low_pass: false,
             power: true,
             counter,
@@ -80,6 +85,7 @@ impl Case {
             delay: (1.0, 1.0),
             noise_w: 0.4,
             poll: 1.0,
+            ranks: 1,
             stalls: false,
         }
     }
@@ -173,6 +179,13 @@ fn others() -> Vec<Case> {
             ..Case::ideal(100.0, 25.0, counter)
         };
         cases.push(plain().named("low-pass sensor", |c| c.low_pass = true));
+        cases.push(plain().named("delay 40 ms", |c| c.delay = (40.0, 40.0)));
+        cases.push(plain().named("delay 60 ms", |c| c.delay = (60.0, 60.0)));
+        cases.push(plain().named("delay 190 ms", |c| c.delay = (190.0, 190.0)));
+        cases.push(plain().named("a window of 60 ms that nobody expects", |c| {
+            (c.window, c.believed_window) = (60.0, Some(25.0));
+        }));
+        cases.push(plain().named("four ranks on four devices", |c| c.ranks = 4));
         cases.push(plain().named("exponential ramps of 1 ms", |c| c.settling = 1.0));
         cases.push(plain().named("sawtooth phases", |c| c.slope = 0.3));
         cases.push(plain().named("three phases", |c| {

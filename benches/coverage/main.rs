@@ -20,8 +20,9 @@ use simulator::{World, simulate};
 fn analysed(world: &World) -> Analysis {
     let recording = &world.recording;
     let spans = spans(&recording.markers, recording.interval());
+    let mut streams = world.streams.iter();
     analyze(recording, &spans, &Options::default(), |_| {
-        Ok::<_, Infallible>(world.streams.clone())
+        Ok::<_, Infallible>(streams.next().expect("a stream for each device").clone())
     })
     .expect("infallible")
 }

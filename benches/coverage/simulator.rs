@@ -75,7 +75,8 @@ impl Truth {
 
 pub struct World {
     pub recording: Recording,
-    pub streams: DeviceStreams,
+    /// Of each device.
+    pub streams: Vec<DeviceStreams>,
     /// True energy of every path.
     pub truth: BTreeMap<String, f64>,
     pub total: f64,
@@ -186,12 +187,30 @@ fn power(case: &Case, pieces: &[Piece], run_end: f64) -> Truth {
 
 pub fn simulate(case: &Case, seed: u64) -> World {
     let mut random = Random(seed.wrapping_mul(0x5851_F42D_4C95_7F2D) ^ 0xC0FF_EE00);
-    let (pieces, lines) = load(case, &mut random);
-    let end = pieces.last().map_or(200.0, |p| p.end);
-    let run = (0.0, end + 150.0);
-    let truth = power(case, &pieces, run.1);
+    let loads: Vec<_> = (0..case.ranks).map(|_| load(case, &mut random)).collect();
+    let ends = loads.iter().filter_map(|(pieces, _)| pieces.last()).map(|p| p.end);
+    let run = (0.0, ends.fold(200.0, f64::max) + 150.0);
     let mut energies: BTreeMap<String, f64> = BTreeMap::new();
-    for piece in &pieces {
+    let (mut total, mut streams, mut lines) = (0.0, Vec::new(), Vec::new());
+    for (rank, (pieces, own)) in loads.into_iter().enumerate() {
+        let truth = power(case, &pieces, run.1);
+        account(&truth, &pieces, &mut energies);
+        total += truth.energy_to(run.1) - truth.energy_to(run.0);
+        streams.push(sense(case, &truth, run, &mut random));
+        lines.extend(own.into_iter().map(|line| (line, rank as u32)));
+    }
+    lines.sort_by(|a, b| a.0.0.total_cmp(&b.0.0));
+    World {
+        recording: recording(case, run, &lines),
+        streams,
+        truth: energies,
+        total,
+    }
+}
+
+/// Add up what each path drew.
+fn account(truth: &Truth, pieces: &[Piece], energies: &mut BTreeMap<String, f64>) {
+    for piece in pieces {
         let joules = truth.energy_to(piece.end) - truth.energy_to(piece.start);
         let in_step = piece.phase != Some(VALIDATION.0);
         let path = match piece.phase {
@@ -206,14 +225,6 @@ pub fn simulate(case: &Case, seed: u64) -> World {
             *energies.entry("train/step".into()).or_default() += joules;
         }
         *energies.entry("train".into()).or_default() += joules;
-    }
-    let total = truth.energy_to(run.1) - truth.energy_to(run.0);
-    let streams = sense(case, &truth, run, &mut random);
-    World {
-        recording: recording(case, run, &lines),
-        streams,
-        truth: energies,
-        total,
     }
 }
 
@@ -287,32 +298,32 @@ fn sense(case: &Case, truth: &Truth, run: (f64, f64), random: &mut Random) -> De
     }
 }
 
-fn recording(case: &Case, run: (f64, f64), lines: &[(f64, MarkerVerb, &str)]) -> Recording {
-    let marker = |&(ms, verb, name): &(f64, MarkerVerb, &str)| MarkerEvent {
+fn recording(case: &Case, run: (f64, f64), lines: &[((f64, MarkerVerb, &str), u32)]) -> Recording {
+    let marker = |&((ms, verb, name), rank): &((f64, MarkerVerb, &str), u32)| MarkerEvent {
         t: nanos(ms),
         arrival: nanos(ms),
         stamped: true,
         verb,
-        rank: 0,
+        rank,
         name: name.into(),
         index: None,
         samples: None,
         tokens: None,
         value: None,
-        devices: None,
+        devices: (case.ranks > 1).then(|| rank.to_string()),
     };
     let timing = SensorTiming {
         update_period_ms: Some(case.period),
-        window_ms: Some(case.window),
+        window_ms: Some(case.believed_window.unwrap_or(case.window)),
         delay_ms: None,
     };
-    let device = Device {
-        id: DeviceId("gpu0".into()),
+    let device = |index: usize| Device {
+        id: DeviceId(format!("gpu{index}")),
         kind: DeviceKind::Gpu,
         source: Source::Nvml,
         name: "NVIDIA A100".into(),
         uuid: None,
-        index: Some(0),
+        index: Some(index as u32),
         contained_in: None,
         architecture: None,
         power_limit: Some(Watts(400.0)),
@@ -340,7 +351,7 @@ fn recording(case: &Case, run: (f64, f64), lines: &[(f64, MarkerVerb, &str)]) ->
             labels: BTreeMap::new(),
         },
         anchors: Vec::new(),
-        devices: vec![device],
+        devices: (0..case.ranks).map(device).collect(),
         markers: lines.iter().map(marker).collect(),
         marker_faults: MarkerFaults::default(),
         host: HostStream::default(),

@@ -147,6 +147,7 @@ pub fn cells(device: &Device, stream: &PowerStream) -> Counted {
         ..Counted::default()
     };
     let (gain, offset) = device.calibration.map_or((1.0, 0.0), |c| (c.gain, c.offset.get()));
+    let back_ns = (device.counter_timing.delay_ms.unwrap_or(0.0) * 1e6) as i64;
     for pair in ticks.windows(2) {
         let (from, to) = (pair[0], pair[1]);
         let counts = match to.step {
@@ -160,8 +161,8 @@ pub fn cells(device: &Device, stream: &PowerStream) -> Counted {
         let seconds = (to.t - from.t) as f64 * 1e-9;
         let raw = counts.map_or(0.0, |c| c as f64 * stream.counter_unit_joules);
         counted.cells.push(Cell {
-            start: from.t,
-            end: to.t,
+            start: from.t - back_ns,
+            end: to.t - back_ns,
             joules: (raw - offset * seconds) / gain,
             known: counts.is_some(),
             edge_s: from.half_ns.max(to.half_ns) as f64 * 1e-9 / 3.0_f64.sqrt(),

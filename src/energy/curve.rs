@@ -53,9 +53,8 @@ impl PowerRange {
 }
 
 impl Curve {
-    /// The counter turned out to add up readings that look at part of the time: its cells are worth no more than those. Says
-    /// whether anything changed.
-    pub fn doubt_counter(&mut self) -> bool {
+    /// The counter turned out to add up readings that look at part of the time: its cells are worth no more than those.
+    pub fn doubt_counter(&mut self) {
         let blind = self.story.blind_w2;
         for cell in self.cells.iter_mut().filter(|c| c.known) {
             let s = cell.seconds();
@@ -63,17 +62,13 @@ impl Curve {
                 .variance
                 .max(blind * s * self.story.power_period_ms.map_or(s, |ms| ms * 1e-3));
         }
-        true
     }
 
-    /// The sensor sees the same part of every step: what it does not see can be anything the device can draw. Says whether
-    /// anything changed.
-    pub fn doubt_unseen(&mut self) -> bool {
-        if self.method != Method::Integral || self.story.duty >= 0.95 {
-            return false;
+    /// The sensor sees the same part of every step: what it does not see can be anything the device can draw.
+    pub fn doubt_unseen(&mut self) {
+        if self.method == Method::Integral && self.story.duty < 0.95 {
+            self.cells.iter_mut().for_each(|c| c.known = false);
         }
-        self.cells.iter_mut().for_each(|c| c.known = false);
-        true
     }
 
     /// Median length of the known cells, seconds.
@@ -91,7 +86,13 @@ pub struct Curve {
     pub range: PowerRange,
     pub method: Method,
     pub story: Story,
+    /// How well the time between a cell's end and its visibility is known: a standard uncertainty, seconds.
+    pub delay_sd_s: f64,
 }
+
+/// How long after the end of a cell its value becomes visible is believed to lie in 0 to 10 ms, taken as uniform
+/// (`docs/measurement.md`; the boards of the SC24 survey lie between -2 and 7 ms).
+pub const DELAY_SD_S: f64 = 2.9e-3;
 
 /// What happened on the way from readings to the curve: the material of checks and warnings.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -115,7 +116,7 @@ pub struct Story {
     pub counter_period_ms: Option<f64>,
 }
 
-/// The curve of one device, or `None` where no sensor said anything usable.
+/// The curve of one device by its sensors' timing as it stands in `device`, or `None` where no sensor said anything usable.
 pub fn build(device: &Device, stream: &PowerStream, run: Interval) -> Option<Curve> {
     let counter = counter::cells(device, stream);
     let power = integrate::cells(device, stream);
@@ -160,6 +161,7 @@ pub fn build(device: &Device, stream: &PowerStream, run: Interval) -> Option<Cur
         cells,
         method,
         story,
+        delay_sd_s: DELAY_SD_S,
     })
 }
 

@@ -15,6 +15,7 @@ use crate::model::device::{Device, SensorTiming, Source};
 use crate::model::sample::PowerStream;
 
 use super::cell::Cell;
+use super::uncertainty::few_values;
 
 /// The window of the long average (NVML field 185, `nvml.h`: one second).
 const AVERAGE_WINDOW_MS: f64 = 1000.0;
@@ -198,7 +199,7 @@ fn unseen_variance(updates: &[Update], duty: f64) -> f64 {
     let tails: f64 = (1..=lags)
         .map(|l| 2.0 * (1.0 - l as f64 / (lags + 1) as f64) * covariance(l))
         .sum();
-    (own + tails).max(0.1 * own) * (1.0 - duty)
+    (own + tails).max(0.1 * own) * (1.0 - duty) * few_values(lags, n)
 }
 
 fn median_s(gaps: impl Iterator<Item = i64>) -> Option<f64> {

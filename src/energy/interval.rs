@@ -19,10 +19,6 @@ use super::shares;
 use super::timeline::Timeline;
 use super::uncertainty::{Figure, exact_joules};
 
-/// How long after the end of a cell its value becomes visible is not known to better than this: 0 to 10 ms, taken as uniform
-/// (`docs/measurement.md`; the boards of the SC24 survey lie between -2 and 7 ms).
-const DELAY_SD_S: f64 = 2.9e-3;
-
 /// What the interval estimator says of one device.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Split {
@@ -151,7 +147,7 @@ fn add(bounds: &mut Bounds, curve: &Curve, i: usize, (s, share): (f64, f64)) {
     } else {
         bounds.low += (floor * s).max(energy - ceiling * (length - s)).min(share);
         bounds.high += (ceiling * s).min(energy - floor * (length - s)).max(share);
-        bounds.variance += cell.variance * part + (cell.watts() * cell.edge_s.hypot(DELAY_SD_S)).powi(2);
+        bounds.variance += cell.variance * part + (cell.watts() * cell.edge_s.hypot(curve.delay_sd_s)).powi(2);
     }
 }
 

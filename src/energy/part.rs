@@ -1,6 +1,6 @@
 //! One device: its readings to a figure for each phase, with the sensor model where it has something to add.
 
-use crate::model::analysis::{Check, CheckStatus, FoundSensor, Grade};
+use crate::model::analysis::{Check, CheckStatus, FoundSensor, Grade, Method};
 use crate::model::device::{Device, SensorTiming, Source};
 use crate::model::recording::{DeviceStreams, Recording};
 use crate::model::span::Spans;
@@ -9,9 +9,9 @@ use crate::model::time::Interval;
 use super::calls;
 use super::checks;
 use super::combine::{self, Facts};
-use super::curve::{self, Curve};
+use super::curve::{self, Curve, DELAY_SD_S};
 use super::interval;
-use super::sensor_model::{self, CounterKind, Model, Refusal};
+use super::sensor_model::{self, CounterKind, Found, Model, Refusal};
 use super::state::{self, Means};
 use super::timeline::Timeline;
 use super::uncertainty::{self, Figure, grade};
@@ -83,17 +83,20 @@ pub fn one_device<'a>(
     };
     let mut split = interval::split(&curve, timeline, parents, None);
     let (model, doubts) = model_of(device, readings, run, timeline, &curve, &split, options);
-    let doubted = match &model {
+    if let Ok(Some(model)) = &model
+        && let Some(placed) = placed(device, readings, run, model)
+    {
+        curve = placed;
+    }
+    match &model {
         Ok(Some(model)) if model.kind == CounterKind::Sampled => curve.doubt_counter(),
         Err(Refusal::Locked(..)) => curve.doubt_unseen(),
-        _ => false,
-    };
+        _ => {}
+    }
     let is_locked = matches!(model, Err(Refusal::Locked(..)));
     let model = model.ok().flatten();
-    // The first split only serves to tell what the leaves draw.
-    if doubted {
-        split = interval::split(&curve, timeline, parents, None);
-    }
+    // The first split only served to tell what the leaves draw.
+    split = interval::split(&curve, timeline, parents, None);
     for _ in 0..SHARPENED {
         let watts = leaf_watts(&split, &curve, model.as_ref());
         split = interval::split(&curve, timeline, parents, Some(&watts));
@@ -127,6 +130,34 @@ pub fn one_device<'a>(
     found.extend(model.as_ref().and_then(|model| checks::of_halves(device, spans, model)));
     found.extend(together);
     (part, found)
+}
+
+/// The curve again, its cells where the model found the sensors' windows to lie, where it knows that better than what is believed
+/// of all boards.
+fn placed(device: &Device, readings: &DeviceStreams, run: Interval, model: &Model) -> Option<Curve> {
+    let surer = |found: &&Found| found.delay_sd_ms * 1e-3 < DELAY_SD_S;
+    let (power, counter) = (model.power.as_ref().filter(surer), model.counter.as_ref().filter(surer));
+    let timing = |found: &Found| SensorTiming {
+        update_period_ms: Some(found.period_ms),
+        window_ms: Some(found.theta.window),
+        delay_ms: Some(found.theta.delay),
+    };
+    let device = Device {
+        power_timing: power.map_or(device.power_timing, timing),
+        counter_timing: SensorTiming {
+            delay_ms: counter.map_or(device.counter_timing.delay_ms, |found| Some(found.theta.delay)),
+            ..device.counter_timing
+        },
+        ..device.clone()
+    };
+    let mut curve = curve::build(&device, &readings.power, run)?;
+    let by = if curve.method == Method::Counter {
+        counter
+    } else {
+        power
+    };
+    curve.delay_sd_s = by?.delay_sd_ms * 1e-3;
+    Some(curve)
 }
 
 /// The sensor model where it has something to add, or why there is none.

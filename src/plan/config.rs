@@ -19,7 +19,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ValueEnum;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use crate::cli::PollingChoice;
 use crate::model::device::{Calibration, Device, DeviceKind};
@@ -32,14 +33,16 @@ pub enum ConfigError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("{path}: {message}\nhint: the settings are listed in README.md under Configuration", path = .path.display())]
     Syntax { path: PathBuf, message: String },
-    #[error("{name} = {text:?} is not a time\nhint: a number with its unit, as in \"10ms\"")]
-    Time { name: &'static str, text: String },
-    #[error("polling = {0:?} is not a way to poll\nhint: \"adaptive\" or \"steady\"")]
-    Polling(String),
     #[error(
-        "calibration of {uuid}: gain {gain} is not possible\nhint: reading = gain * true + offset, so gain lies near 1"
+        "{path}: calibration of {uuid}: gain {gain} and offset {offset_w} W are not possible\nhint: reading = gain * true + offset, so gain lies near 1",
+        path = .path.display()
     )]
-    Gain { uuid: String, gain: f64 },
+    Calibration {
+        path: PathBuf,
+        uuid: String,
+        gain: f64,
+        offset_w: f64,
+    },
 }
 
 /// A configuration file's content.
@@ -56,9 +59,12 @@ pub struct Config {
 #[serde(deny_unknown_fields, default)]
 pub struct RecordConfig {
     pub output: Option<PathBuf>,
-    interval: Option<String>,
-    polling: Option<String>,
-    idle_baseline: Option<String>,
+    #[serde(deserialize_with = "time")]
+    pub interval: Option<Duration>,
+    #[serde(deserialize_with = "polling")]
+    pub polling: Option<PollingChoice>,
+    #[serde(deserialize_with = "time")]
+    pub idle_baseline: Option<Duration>,
     pub gpus: Option<String>,
     pub strict: Option<bool>,
     pub cpu_tdp: Option<f64>,
@@ -89,15 +95,6 @@ pub struct SensorEntry {
     pub counter_delay_ms: Option<f64>,
     /// `continuous` or `sampled`.
     pub counter_kind: Option<String>,
-}
-
-impl RecordConfig {
-    /// How to poll, if it is set.
-    pub fn polling(&self) -> Result<Option<PollingChoice>, ConfigError> {
-        let parse =
-            |word: &String| PollingChoice::from_str(word, false).map_err(|_| ConfigError::Polling(word.clone()));
-        self.polling.as_ref().map(parse).transpose()
-    }
 }
 
 impl Config {
@@ -133,9 +130,11 @@ impl Config {
             .iter()
             .find(|(_, entry)| !(0.2..5.0).contains(&entry.gain) || !entry.offset_w.is_finite())
         {
-            Some((uuid, entry)) => Err(ConfigError::Gain {
+            Some((uuid, entry)) => Err(ConfigError::Calibration {
+                path: path.to_owned(),
                 uuid: uuid.clone(),
                 gain: entry.gain,
+                offset_w: entry.offset_w,
             }),
             None => Ok(config),
         }
@@ -185,19 +184,18 @@ impl Config {
         device
             .properties
             .insert("timing_source".into(), format!("calibrated {when}"));
-        if let Some(kind) = &sensor.counter_kind {
-            device.properties.insert("counter_kind".into(), kind.clone());
-        }
-    }
-
-    /// The recording interval, if one is set.
-    pub fn interval(&self) -> Result<Option<Duration>, ConfigError> {
-        time("interval", &self.record.interval)
-    }
-
-    /// How long the idle machine is watched, if that is set.
-    pub fn idle_baseline(&self) -> Result<Option<Duration>, ConfigError> {
-        time("idle_baseline", &self.record.idle_baseline)
+        let said = [
+            ("counter_kind", sensor.counter_kind.clone()),
+            (
+                "power_window_u95_ms",
+                sensor.power_window_u95_ms.map(|ms| ms.to_string()),
+            ),
+            ("power_delay_u95_ms", sensor.power_delay_u95_ms.map(|ms| ms.to_string())),
+        ];
+        let said = said
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        device.properties.extend(said);
     }
 
     /// The user's calibration of the board with this UUID.
@@ -211,14 +209,24 @@ impl Config {
 }
 
 /// A setting that is a length of time.
-fn time(name: &'static str, setting: &Option<String>) -> Result<Option<Duration>, ConfigError> {
-    let parse = |text: &String| {
-        humantime::parse_duration(text).map_err(|_| ConfigError::Time {
-            name,
-            text: text.clone(),
-        })
+fn time<'de, D: Deserializer<'de>>(setting: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(setting)?;
+    let wrong = |_| {
+        D::Error::custom(format!(
+            "{text:?} is not a time: write a number with its unit, as in \"10ms\""
+        ))
     };
-    setting.as_ref().map(parse).transpose()
+    humantime::parse_duration(&text).map(Some).map_err(wrong)
+}
+
+fn polling<'de, D: Deserializer<'de>>(setting: D) -> Result<Option<PollingChoice>, D::Error> {
+    let text = String::deserialize(setting)?;
+    let wrong = |_| {
+        D::Error::custom(format!(
+            "{text:?} is not a way to poll: write \"adaptive\" or \"steady\""
+        ))
+    };
+    PollingChoice::from_str(&text, false).map(Some).map_err(wrong)
 }
 
 /// What a device's own settings are filed under: a board's UUID, else its id. Module and memory share their GPU's UUID and not its sensor.
@@ -253,7 +261,7 @@ mod tests {
         user.overlay(parse(
             "[record]\ninterval = \"5ms\"\n[calibration.GPU-2]\ngain = 1.02\noffset_w = -1.0\n",
         )?);
-        assert_eq!(user.interval()?, Some(Duration::from_millis(5)));
+        assert_eq!(user.record.interval, Some(Duration::from_millis(5)));
         assert_eq!(user.record.gpus.as_deref(), Some("0"));
         assert_eq!(
             user.calibration("GPU-1"),
@@ -321,7 +329,8 @@ mod tests {
         let errors = [
             parse("[record]\nintervall = \"5ms\"\n").map(|_| ()),
             parse("[calibration.GPU-1]\ngain = 0\n").map(|_| ()),
-            parse("[record]\ninterval = \"soon\"\n").and_then(|c| c.interval().map(|_| ())),
+            parse("[record]\ninterval = \"soon\"\n").map(|_| ()),
+            parse("[record]\npolling = \"often\"\n").map(|_| ()),
         ];
         let texts: Vec<String> = errors
             .into_iter()

@@ -4,6 +4,8 @@
 //! a counter difference that saw the same scatter of the load count as one event, not two. Slots are then combined with Bartlett
 //! weights. What was decided by a prior adds the prior's own width.
 
+use crate::energy::uncertainty::few_values;
+
 use super::fit::{Setting, Solution, Stream, visit};
 use super::matrix::{Symmetric, dot};
 
@@ -62,9 +64,9 @@ pub fn of_energies(
 /// Long-run covariance of rows of `width` numbers.
 fn newey_west(rows: &[f64], width: usize) -> Symmetric {
     let count = rows.len() / width;
-    let lags = (count as f64).cbrt().ceil() as usize;
+    let lags = ((count as f64).cbrt().ceil() as usize).min(count.saturating_sub(1));
     let mut sum = Symmetric::zero(width);
-    for lag in 0..=lags.min(count.saturating_sub(1)) {
+    for lag in 0..=lags {
         let weight = 1.0 - lag as f64 / (lags + 1) as f64;
         let mut one = Symmetric::zero(width);
         for (now, later) in rows.chunks_exact(width).zip(rows[lag * width..].chunks_exact(width)) {
@@ -80,5 +82,7 @@ fn newey_west(rows: &[f64], width: usize) -> Symmetric {
             }
         }
     }
+    let wider = few_values(lags, count);
+    sum.a.iter_mut().for_each(|a| *a *= wider);
     sum
 }
