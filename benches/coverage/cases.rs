@@ -13,7 +13,7 @@ pub const PHASES: [PhaseSpec; 6] = [
 ];
 
 /// A sensor and a load. Times in ms.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Case {
     pub name: String,
     pub steps: usize,
@@ -36,7 +36,7 @@ pub struct Case {
     pub settling: f64,
     pub period: f64,
     pub window: f64,
-    /// What the board's name makes expect, where that is wrong.
+    /// What the board's name makes expect.
     pub believed_window: Option<f64>,
     /// The sensor is a low pass of half the window's time constant.
     pub low_pass: bool,
@@ -50,6 +50,8 @@ pub struct Case {
     pub delay: (f64, f64),
     pub noise_w: f64,
     pub poll: f64,
+    /// All other properties are drawn anew for each seed.
+    pub drawn: bool,
     /// As many ranks, each with its own load on a device of its own.
     pub ranks: usize,
     /// Polls stand still for 2 s and for 0.5 s; the counter starts again from nothing in the first of these.
@@ -74,7 +76,7 @@ impl Case {
             settling: 0.0,
             period,
             window,
-            believed_window: None,
+            believed_window: Some(window),
             low_pass: false,
             power: true,
             counter,
@@ -85,6 +87,7 @@ impl Case {
             delay: (1.0, 1.0),
             noise_w: 0.4,
             poll: 1.0,
+            drawn: false,
             ranks: 1,
             stalls: false,
         }
@@ -154,6 +157,11 @@ pub fn cases() -> Vec<Case> {
         });
     }
     cases.extend(others());
+    cases.push(Case {
+        name: "E drawn at random".into(),
+        drawn: true,
+        ..Case::ideal(100.0, 25.0, None)
+    });
     cases
 }
 

@@ -14,10 +14,25 @@ use powerprof::model::units::Watts;
 use crate::cases::{Case, PhaseSpec};
 
 /// SplitMix64 (Steele, Lea and Flood 2014) and Box-Muller: enough randomness for a simulation, the same on every machine.
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    fn uniform(&mut self) -> f64 {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x5851_F42D_4C95_7F2D) ^ 0xC0FF_EE00)
+    }
+    pub fn between(&mut self, low: f64, high: f64) -> f64 {
+        low + (high - low) * self.uniform()
+    }
+    pub fn log_between(&mut self, low: f64, high: f64) -> f64 {
+        self.between(low.ln(), high.ln()).exp()
+    }
+    pub fn often(&mut self, share: f64) -> bool {
+        self.uniform() < share
+    }
+    pub fn one_of(&mut self, values: &[f64]) -> f64 {
+        values[(self.uniform() * values.len() as f64) as usize]
+    }
+    pub fn uniform(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -186,7 +201,7 @@ fn power(case: &Case, pieces: &[Piece], run_end: f64) -> Truth {
 }
 
 pub fn simulate(case: &Case, seed: u64) -> World {
-    let mut random = Random(seed.wrapping_mul(0x5851_F42D_4C95_7F2D) ^ 0xC0FF_EE00);
+    let mut random = Random::new(seed);
     let loads: Vec<_> = (0..case.ranks).map(|_| load(case, &mut random)).collect();
     let ends = loads.iter().filter_map(|(pieces, _)| pieces.last()).map(|p| p.end);
     let run = (0.0, ends.fold(200.0, f64::max) + 150.0);
@@ -314,7 +329,7 @@ fn recording(case: &Case, run: (f64, f64), lines: &[((f64, MarkerVerb, &str), u3
     };
     let timing = SensorTiming {
         update_period_ms: Some(case.period),
-        window_ms: Some(case.believed_window.unwrap_or(case.window)),
+        window_ms: case.believed_window,
         delay_ms: None,
     };
     let device = |index: usize| Device {

@@ -199,6 +199,18 @@ pub fn of_refusal(device: &Device, refusal: &Refusal) -> Option<Check> {
     }
 }
 
+/// A model of the sensor that says what its readings exclude.
+pub fn of_contradiction(device: &Device) -> Check {
+    let id = &device.id;
+    check(
+        format!("model:{id}"),
+        CheckStatus::Warn,
+        format!(
+            "what was found of the sensor of {id} contradicts its own readings over longer times: it is not used, and short phases have bounds alone"
+        ),
+    )
+}
+
 /// Checks of the recording as a whole.
 pub fn of_recording(recording: &Recording, spans: &Spans) -> Vec<Check> {
     let mut checks = Vec::new();

@@ -41,8 +41,9 @@ pub struct Together {
     pub u95: f64,
 }
 
-/// The split with the model's knowledge in it, and what is only known together.
-pub fn combine(split: Split, model: &Model, facts: &Facts) -> (Split, Vec<Together>) {
+/// The split with the model's knowledge in it, and what is only known together. Gives the split back as it was where the model says what
+/// cannot be: then it is not this sensor's.
+pub fn combine(split: Split, model: &Model, facts: &Facts) -> Result<(Split, Vec<Together>), Split> {
     let Facts {
         parents,
         segments,
@@ -88,6 +89,14 @@ pub fn combine(split: Split, model: &Model, facts: &Facts) -> (Split, Vec<Togeth
     });
     let sums = independent(sums.chain(alone).collect());
     condition(&mut energies, &mut covariance, &sums);
+    // What bounds alone allow, whatever the phases draw.
+    let impossible = members.iter().zip(&split.figures).any(|(members, bounds)| {
+        let (joules, slack) = (dot(members, &energies), 3.0 * covariance.form(members).max(0.0).sqrt());
+        joules - slack > bounds.upper || joules + slack < bounds.joules - bounds.u95
+    });
+    if impossible {
+        return Err(split);
+    }
     let mut figures: Vec<Figure> = Vec::with_capacity(split.figures.len());
     for (members, interval) in members.iter().zip(&split.figures) {
         let sd = covariance.form(members).max(0.0).sqrt();
@@ -100,12 +109,17 @@ pub fn combine(split: Split, model: &Model, facts: &Facts) -> (Split, Vec<Togeth
             upper: (joules.max(0.0) + 2.0 * sd).min(interval.upper),
             method: Method::Regression,
         };
+        // The value shown is the model's in either case, so that the rows add up: it may lie off the middle of what the curve allows.
+        let about = Figure {
+            u95: interval.u95 + (interval.joules - joules).abs(),
+            ..*interval
+        };
         let by_interval = match estimator {
-            Estimator::Auto => interval.u95 <= u95 || !has_model(members),
+            Estimator::Auto => about.u95 <= u95 || !has_model(members),
             Estimator::Interval => true,
             Estimator::Regression => false,
         };
-        figures.push(if by_interval { *interval } else { regression });
+        figures.push(if by_interval { about } else { regression });
     }
     let settled: Vec<f64> = energies.iter().map(|&e| exact_joules(e)).collect();
     replace_by_sums(&mut figures, &settled, parents);
@@ -115,7 +129,7 @@ pub fn combine(split: Split, model: &Model, facts: &Facts) -> (Split, Vec<Togeth
         figures,
         ..split
     };
-    (split, together)
+    Ok((split, together))
 }
 
 /// The sums that say something of their own, the surest first. What follows from others is the same split of the same cells: counted

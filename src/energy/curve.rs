@@ -53,14 +53,16 @@ impl PowerRange {
 }
 
 impl Curve {
-    /// The counter turned out to add up readings that look at part of the time: its cells are worth no more than those.
+    /// The counter adds up readings that look at part of the time: its cells are worth no more than those.
     pub fn doubt_counter(&mut self) {
+        if self.method != Method::Counter {
+            return;
+        }
         let blind = self.story.blind_w2;
         for cell in self.cells.iter_mut().filter(|c| c.known) {
             let s = cell.seconds();
-            cell.variance = cell
-                .variance
-                .max(blind * s * self.story.power_period_ms.map_or(s, |ms| ms * 1e-3));
+            let unseen = blind * s * self.story.power_period_ms.map_or(s, |ms| ms * 1e-3);
+            cell.variance = cell.variance.max(unseen) + gaps(self.range, cell);
         }
     }
 
@@ -116,8 +118,15 @@ pub struct Story {
     pub counter_period_ms: Option<f64>,
 }
 
+/// What a curve is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sources {
+    All,
+    PowerAlone,
+}
+
 /// The curve of one device by its sensors' timing as it stands in `device`, or `None` where no sensor said anything usable.
-pub fn build(device: &Device, stream: &PowerStream, run: Interval) -> Option<Curve> {
+pub fn build(device: &Device, stream: &PowerStream, run: Interval, sources: Sources) -> Option<Curve> {
     let counter = counter::cells(device, stream);
     let power = integrate::cells(device, stream);
     let mut story = Story {
@@ -132,6 +141,9 @@ pub fn build(device: &Device, stream: &PowerStream, run: Interval) -> Option<Cur
     let mut counter_cells = counter.cells;
     mark_stuck(&mut counter_cells, &power.cells, &mut story);
     story.counter_over_integral = compare(&counter_cells, &power.cells, run);
+    if sources == Sources::PowerAlone {
+        counter_cells.clear();
+    }
     let counted: f64 = overlap_s(&counter_cells, run);
     let mut cells = splice(&counter_cells, &power.cells);
     if cells.iter().all(|c| !c.known) {
@@ -151,9 +163,8 @@ pub fn build(device: &Device, stream: &PowerStream, run: Interval) -> Option<Cur
     };
     let range = PowerRange::of(&cells, device);
     if method == Method::Integral {
-        // Windows that should tile time overlap and leave gaps as the updates jitter: there the power can be anything.
         for cell in cells.iter_mut().filter(|c| c.known) {
-            cell.variance += 2.0 * (range.sd() * cell.edge_s).powi(2);
+            cell.variance += gaps(range, cell);
         }
     }
     Some(Curve {
@@ -163,6 +174,11 @@ pub fn build(device: &Device, stream: &PowerStream, run: Interval) -> Option<Cur
         story,
         delay_sd_s: DELAY_SD_S,
     })
+}
+
+/// Windows that should tile time overlap and leave gaps as the updates jitter: there the power can be anything. J^2.
+fn gaps(range: PowerRange, cell: &Cell) -> f64 {
+    2.0 * (range.sd() * cell.edge_s).powi(2)
 }
 
 /// Seconds of the run that known cells cover.

@@ -132,7 +132,9 @@ pub fn cells(device: &Device, stream: &PowerStream) -> Integrated {
     let back_ns = ((timing.delay_ms.unwrap_or(0.0) * 1e-3 + 0.5 * window_s) * 1e9) as i64;
     let (gain, offset) = device.calibration.map_or((1.0, 0.0), |c| (c.gain, c.offset.get()));
     let thinned = thin(&updates, tile);
-    integrated.duty = (window_s / (period_s * tile as f64)).min(1.0);
+    // Windows longer than their cells look at a part of the next one twice, which is as wrong as not at all.
+    let covered = window_s / (period_s * tile as f64);
+    integrated.duty = covered.min(1.0 / covered);
     integrated.blind_w2 = unseen_variance(&thinned, integrated.duty) / (gain * gain);
     let blind = integrated.blind_w2 * (cell_ns as f64 * 1e-9).powi(2);
     for (i, update) in thinned.iter().enumerate() {

@@ -9,7 +9,7 @@ use crate::model::time::Interval;
 use super::calls;
 use super::checks;
 use super::combine::{self, Facts};
-use super::curve::{self, Curve, DELAY_SD_S};
+use super::curve::{self, Curve, DELAY_SD_S, Sources};
 use super::interval;
 use super::sensor_model::{self, CounterKind, Found, Model, Refusal};
 use super::state::{self, Means};
@@ -72,7 +72,7 @@ pub fn one_device<'a>(
         found: None,
         call_share: calls::share(device, readings, run),
     };
-    let Some(mut curve) = curve::build(device, &readings.power, run) else {
+    let Some(mut curve) = curve::build(device, &readings.power, run, Sources::All) else {
         let detail = format!("{} gave no usable reading of power or energy", device.id);
         let check = Check {
             name: format!("coverage:{}", device.id),
@@ -110,9 +110,16 @@ pub fn one_device<'a>(
             unseen_sd_w: curve.range.sd(),
             estimator: options.estimator,
         };
-        let (combined, pairs) = combine::combine(split, model, &facts);
-        split = combined;
-        together.extend(pairs.iter().filter_map(|pair| checks::of_pair(device, spans, pair)));
+        match combine::combine(split, model, &facts) {
+            Ok((combined, pairs)) => {
+                split = combined;
+                together.extend(pairs.iter().filter_map(|pair| checks::of_pair(device, spans, pair)));
+            }
+            Err(alone) => {
+                split = alone;
+                together.push(checks::of_contradiction(device));
+            }
+        }
     }
     if is_locked {
         refuse(&mut split.figures);
@@ -150,7 +157,14 @@ fn placed(device: &Device, readings: &DeviceStreams, run: Interval, model: &Mode
         },
         ..device.clone()
     };
-    let mut curve = curve::build(&device, &readings.power, run)?;
+    // A counter that adds up power readings says nothing that they do not, and says it later.
+    let counter_counts = model.kind != CounterKind::Sampled || model.counter.is_some();
+    let sources = if counter_counts {
+        Sources::All
+    } else {
+        Sources::PowerAlone
+    };
+    let mut curve = curve::build(&device, &readings.power, run, sources)?;
     let by = if curve.method == Method::Counter {
         counter
     } else {

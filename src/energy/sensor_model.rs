@@ -36,7 +36,7 @@ use super::curve::PowerRange;
 use super::timeline::Timeline;
 use design::{Shape, Theta};
 use energies::Estimate;
-use fit::{Setting, Stream};
+use fit::{Prior, Setting, Stream};
 use overlap::Overlap;
 use parts::Parts;
 use rows::Rows;
@@ -46,6 +46,9 @@ const JOINT: usize = 6000;
 const FITTING: usize = 100_000;
 /// Fewer rows than this for each unknown power determine nothing.
 const ROWS_PER_LEAF: usize = 4;
+/// The largest difference between halves, in standard deviations: what is no chance any more, and what is usual among some ten leaves.
+const DISAGREE: f64 = 3.5;
+const USUAL_WORST: f64 = 1.7;
 /// A mean direction as long as this is a lock.
 const LOCKED: f64 = 0.8;
 
@@ -169,9 +172,9 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         return Err(Refusal::Locked(locked, period));
     }
     let power_theta = power.as_ref().map(|rows| discover::power(inputs, &setting, rows));
-    let sensor = power_theta.as_ref().map(|(theta, _)| *theta);
+    let sensor = power_theta.as_ref().map(|found| found.theta);
     let kind = counter.as_ref().map_or(CounterKind::Unknown, |rows| {
-        discover::counter_kind(inputs, &setting, rows, sensor)
+        kind::of_counter(inputs, &setting, rows, sensor)
     });
     // A counter that adds up power readings tells nothing that they do not; alone, it is a power sensor.
     let (power, power_theta, counter) = match (kind, power, counter) {
@@ -191,13 +194,35 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         )
     };
     let (few, many) = (pair(JOINT), pair(FITTING));
-    let mut streams: Vec<Stream> = Vec::new();
-    for (rows, theta, is_counter) in [(&few.0, &power_theta, false), (&few.1, &counter_theta, true)] {
-        if let (Some(rows), Some((theta, prior))) = (rows, theta) {
-            streams.push(discover::stream(rows, *theta, *prior, is_counter));
-        }
+    let mut tried: Vec<Tried> = Vec::new();
+    let by_power = power_theta.iter().flat_map(|found| {
+        let rivals = found.rivals.iter().copied();
+        std::iter::once((found.theta, found.prior)).chain(rivals).map(Some)
+    });
+    let by_power: Vec<Option<(Theta, Prior)>> = if power_theta.is_some() {
+        by_power.collect()
+    } else {
+        vec![None]
+    };
+    for of_power in by_power {
+        let of_counter = counter_theta.as_ref().map(|found| (found.theta, found.prior));
+        let pairs = [(&few.0, of_power, false), (&few.1, of_counter, true)];
+        let streams = pairs.into_iter().filter_map(|(rows, found, is_counter)| {
+            let (theta, prior) = found?;
+            Some(discover::stream(rows.as_ref()?, theta, prior, is_counter))
+        });
+        tried.push(Tried::new(&setting, streams.collect()));
     }
-    let whole = fit::converge(&setting, &mut streams, None, fit::STEPS);
+    // Together with the counter another window may be the likelier one.
+    tried.sort_by(|a, b| b.likelihood.total_cmp(&a.likelihood));
+    let likeliest = tried.remove(0);
+    let doubt = doubt_of_rivals(&setting, inputs.seconds, &likeliest, &tried);
+    let Tried {
+        mut streams,
+        solution: whole,
+        likelihood: likelihood_of_whole,
+        ..
+    } = likeliest;
     let all = |stream: &Stream<'_>| {
         if stream.is_counter {
             many.1.as_ref()
@@ -206,7 +231,6 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         }
     };
     let rows: usize = streams.iter().map(|s| s.rows.rows.len()).sum();
-    let likelihood_of_whole = fit::log_likelihood(&setting, &streams, &fit::powers(&setting, &whole));
     let parts = parts::cut(inputs.timeline, inputs.seconds, rows);
     let finer = parts.as_ref().map(|parts| (parts, Overlap::new(&parts.timeline)));
     let in_parts = finer.as_ref().and_then(|(parts, overlap)| {
@@ -232,8 +256,8 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
                     } else {
                         discover::power
                     };
-                    let (theta, prior) = search(&inputs, &finer, s.rows);
-                    discover::stream(s.rows, theta, prior, s.is_counter)
+                    let found = search(&inputs, &finer, s.rows);
+                    discover::stream(s.rows, found.theta, found.prior, s.is_counter)
                 })
                 .collect();
             let anew = fit::converge(&finer, &mut again, None, fit::STEPS);
@@ -246,18 +270,28 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         })
     });
     let shaped = in_parts.is_some();
-    let (estimate, streams) = in_parts.unwrap_or_else(|| {
+    let (mut estimate, streams) = in_parts.unwrap_or_else(|| {
         let estimate = energies::energies(inputs, &setting, &mut streams, &whole, |s| all(s).unwrap_or(s.rows));
         (estimate, streams)
     });
+    for (off, weight) in &doubt {
+        estimate.covariance.add_outer(*weight, off, off);
+    }
     let found = |is_counter: bool| {
         let at = streams.iter().position(|s| s.is_counter == is_counter)?;
         Some(found(&streams[at], estimate.spreads[at]))
     };
-    let halves = estimate.halves.as_ref().map(|halves| {
+    let halves: Option<Vec<(f64, f64)>> = estimate.halves.as_ref().map(|halves| {
         let sd = |leaf: usize| 2.0 * estimate.statistical.at(leaf, leaf).max(0.0).sqrt();
         halves.iter().enumerate().map(|(leaf, &d)| (d, sd(leaf))).collect()
     });
+    // Halves that disagree by more than noise explains say how much more there is.
+    let off = |&(d, sd): &(f64, f64)| if sd > 0.0 { d.abs() / sd } else { 0.0 };
+    let worst = halves.iter().flatten().map(off).fold(0.0, f64::max);
+    if worst > DISAGREE {
+        let wider = (worst / USUAL_WORST).powi(2);
+        estimate.covariance.a.iter_mut().for_each(|a| *a *= wider);
+    }
     Ok(Model {
         power: found(false),
         counter: found(true),
@@ -268,6 +302,50 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         in_parts: shaped,
         halves,
     })
+}
+
+/// A joint fit of all streams from one discovery.
+struct Tried<'a> {
+    streams: Vec<Stream<'a>>,
+    solution: fit::Solution,
+    powers: Vec<f64>,
+    likelihood: f64,
+}
+
+impl<'a> Tried<'a> {
+    fn new(setting: &Setting, mut streams: Vec<Stream<'a>>) -> Self {
+        let solution = fit::converge(setting, &mut streams, None, fit::STEPS);
+        let powers = fit::powers(setting, &solution);
+        Self {
+            likelihood: fit::log_likelihood(setting, &streams, &powers),
+            powers,
+            solution,
+            streams,
+        }
+    }
+}
+
+/// How far each rival's leaf energies lie from the likeliest's, J, and how likely it is beside it. Neighbouring readings are not
+/// independent, so that likelihoods count for less than they say.
+fn doubt_of_rivals(setting: &Setting, seconds: &[f64], likeliest: &Tried, rivals: &[Tried]) -> Vec<(Vec<f64>, f64)> {
+    const CAUTION: f64 = 2.0;
+    let odds: Vec<f64> = rivals
+        .iter()
+        .map(|rival| ((rival.likelihood - likeliest.likelihood) / CAUTION).exp())
+        .collect();
+    let all = 1.0 + odds.iter().sum::<f64>();
+    let off = |rival: &Tried| -> Vec<f64> {
+        let active = |leaf: usize| setting.active.contains(&leaf);
+        let difference = |leaf: usize| (rival.powers[leaf] - likeliest.powers[leaf]) * seconds[leaf];
+        (0..setting.leaves)
+            .map(|leaf| if active(leaf) { difference(leaf) } else { 0.0 })
+            .collect()
+    };
+    rivals
+        .iter()
+        .zip(odds)
+        .map(|(rival, odds)| (off(rival), odds / all))
+        .collect()
 }
 
 fn setting<'a>(inputs: &Inputs, overlap: &'a Overlap<'a>, rows: usize) -> Setting<'a> {

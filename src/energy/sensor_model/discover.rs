@@ -8,7 +8,6 @@ use crate::model::device::Device;
 use super::Inputs;
 use super::design::{Shape, Theta};
 use super::fit::{self, Prior, Setting, Stream};
-use super::kind::{self, CounterKind};
 use super::rows::Rows;
 
 /// A low pass must leave this much less unexplained (ratio of variances) to be taken for the sensor's shape.
@@ -25,11 +24,18 @@ const FAR_ROWS: usize = 400;
 const FAR: std::ops::RangeInclusive<i32> = 6..=80;
 const FAR_STEP_MS: f64 = 3.0;
 const FAR_STARTS: usize = 6;
+/// How much less likely what is unusual is before looking (logarithm), and how far behind the likeliest a rival may be.
+pub const UNUSUAL: f64 = 3.0;
+const RIVALS_WITHIN: f64 = 12.0;
 /// A counter's delay out there must leave this much less unexplained (ratio of variances).
 const FAR_CLEARLY: f64 = 1.05;
 
 /// A stream as it enters a fit.
 pub fn stream(rows: &Rows, theta: Theta, prior: Prior, is_counter: bool) -> Stream<'_> {
+    let theta = Theta {
+        blur: theta.blur.max(1e6 * rows.unseen),
+        ..theta
+    };
     Stream {
         rows,
         prior,
@@ -40,27 +46,35 @@ pub fn stream(rows: &Rows, theta: Theta, prior: Prior, is_counter: bool) -> Stre
     }
 }
 
-fn follow_prior(rows: &Rows) -> f64 {
+pub fn follow_prior(rows: &Rows) -> f64 {
     let poll = rows.half.powi(2) / 3.0;
     (1.0 - poll / rows.scatter.powi(2).max(1e-12)).clamp(0.0, 1.0)
 }
 
+/// A stream's properties, and others that explain its readings almost as well.
+#[derive(Debug, Clone)]
+pub struct Discovered {
+    pub theta: Theta,
+    pub prior: Prior,
+    pub rivals: Vec<(Theta, Prior)>,
+}
+
 /// The power stream's properties, by the shape of window that explains more.
-pub fn power(inputs: &Inputs, setting: &Setting, rows: &Rows) -> (Theta, Prior) {
+pub fn power(inputs: &Inputs, setting: &Setting, rows: &Rows) -> Discovered {
     let boxcar = Search::new(Shape::Boxcar, inputs, setting, rows);
     let best = boxcar.best();
     if best.theta.window > LONG * rows.period * 1e3 {
-        return (best.theta, best.prior);
+        return best.into();
     }
     let low_pass = Search::new(Shape::LowPass, inputs, setting, rows);
     if low_pass.least() > WORTH_A_TRY * boxcar.least() {
-        return (best.theta, best.prior);
+        return best.into();
     }
     let other = low_pass.best();
     if CLEARLY * other.variance < best.variance {
-        (other.theta, other.prior)
+        other.into()
     } else {
-        (best.theta, best.prior)
+        best.into()
     }
 }
 
@@ -113,6 +127,17 @@ struct Reached {
     theta: Theta,
     prior: Prior,
     variance: f64,
+    rivals: Vec<(Theta, Prior)>,
+}
+
+impl From<Reached> for Discovered {
+    fn from(reached: Reached) -> Self {
+        Self {
+            theta: reached.theta,
+            prior: reached.prior,
+            rivals: reached.rivals,
+        }
+    }
 }
 
 impl<'a> Search<'a> {
@@ -155,7 +180,11 @@ impl<'a> Search<'a> {
         let late: Vec<f64> = FAR.map(|i| FAR_STEP_MS * f64::from(i)).collect();
         let late = tried(&some, &thinned(&windows, 3), &late);
         let mut far: Vec<(Theta, f64)> = late.into_iter().take(1).collect();
-        far.extend(least_about(tried(&some, &unusual(&windows), &thinned(&usual, 2))));
+        far.extend(least_about(tried(
+            &some,
+            &unusual(&windows, setting.run_s),
+            &thinned(&usual, 2),
+        )));
         Self {
             inputs,
             setting,
@@ -174,17 +203,25 @@ impl<'a> Search<'a> {
             .fold(f64::INFINITY, f64::min)
     }
 
-    /// What is unusual must be much more likely than what is believed: a step later, or a step longer, everything looks almost the
-    /// same.
+    /// The likeliest. What is unusual must be more likely than what is believed: a step later, or a step longer, everything looks
+    /// almost the same.
     fn best(&self) -> Reached {
-        const MUCH: f64 = 10.0;
-        let mut best = self.converged(self.near.0);
         let rows = self.rows.rows.len().min(FINDING) as f64;
-        let mut needed = MUCH;
-        for (start, _) in self.far.iter().filter(|far| far.1 < WORTH_A_TRY * self.near.1) {
-            let far = self.converged(*start);
-            if 0.5 * rows * (best.variance / far.variance).ln() > needed {
-                (best, needed) = (far, 0.0);
+        let near = self.converged(self.near.0);
+        let far = self.far.iter().filter(|far| far.1 < WORTH_A_TRY * self.near.1);
+        let far: Vec<Reached> = far.map(|(start, _)| self.converged(*start)).collect();
+        let gained = |one: &Reached| 0.5 * rows * (near.variance / one.variance).ln() - UNUSUAL;
+        let mut all: Vec<(f64, Reached)> = far.into_iter().map(|one| (gained(&one), one)).collect();
+        all.push((0.0, near));
+        all.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let (most, mut best) = all.remove(0);
+        for (_, one) in all.into_iter().filter(|(gained, _)| most - gained < RIVALS_WITHIN) {
+            let same = |theta: &Theta| {
+                (theta.window - one.theta.window).abs() < 0.03 * one.theta.window
+                    && (theta.delay - one.theta.delay).abs() < 1.0
+            };
+            if !same(&best.theta) && !best.rivals.iter().any(|(theta, _)| same(theta)) {
+                best.rivals.push((one.theta, one.prior));
             }
         }
         best
@@ -213,18 +250,24 @@ impl<'a> Search<'a> {
             theta: streams[0].theta,
             prior,
             variance: streams[0].noise.powi(2),
+            rivals: Vec::new(),
         }
     }
 }
 
-/// Windows (ms) that nobody expects of this board: from a tenth of the usual ones to the tenfold.
-fn unusual(usual: &[f64]) -> Vec<f64> {
+/// Windows (ms) that nobody expects of this board: from a tenth of the usual ones to the tenfold, or to the second that NVML's long
+/// average has (`nvml.h`).
+fn unusual(usual: &[f64], run_s: f64) -> Vec<f64> {
     const FINE: f64 = 1.1;
+    const LONGEST: f64 = 1100.0;
     let (least, most) = usual
         .iter()
         .fold((f64::INFINITY, 0.0_f64), |(low, high), &w| (low.min(w), high.max(w)));
     let below = (1..=24).map(|i| least * FINE.powi(-i));
-    let above = (1..=24).map(|i| most * FINE.powi(i));
+    let longer = std::iter::successors(Some(most * FINE), |w| Some(w * FINE));
+    // Of a window that fills an eighth of the run, no more than a handful are independent.
+    let longest = (10.0 * most).min(LONGEST).max(3.0 * most).min(1e3 * run_s / 8.0);
+    let above = longer.take_while(|w| *w < longest);
     below.chain(above).collect()
 }
 
@@ -247,7 +290,7 @@ fn least_about(sorted: Vec<(Theta, f64)>) -> Vec<(Theta, f64)> {
 }
 
 /// The counter's properties.
-pub fn counter(inputs: &Inputs, setting: &Setting, rows: &Rows) -> (Theta, Prior) {
+pub fn counter(inputs: &Inputs, setting: &Setting, rows: &Rows) -> Discovered {
     let believed = inputs.device.counter_timing.delay_ms.unwrap_or(0.0);
     let few = rows.spread(800);
     let centre = Theta {
@@ -292,60 +335,9 @@ pub fn counter(inputs: &Inputs, setting: &Setting, rows: &Rows) -> (Theta, Prior
     let many = rows.spread(FINDING);
     let mut streams = [stream(&many, start, prior, true)];
     fit::converge(setting, &mut streams, None, fit::STEPS);
-    (streams[0].theta, prior)
-}
-
-/// Explain the counter as continuous and as a sum of short windows.
-pub fn counter_kind(inputs: &Inputs, setting: &Setting, counter: &Rows, sensor: Option<Theta>) -> CounterKind {
-    let few = counter.spread(1500);
-    let windowed = few.windowed();
-    let shape = sensor.map_or(Shape::Boxcar, |theta| theta.shape);
-    let windows = sensor.map_or(
-        vec![0.15 * 1e3 * few.period, 0.25e3 * few.period, 0.5e3 * few.period],
-        |theta| vec![theta.window],
-    );
-    let follow = follow_prior(&few);
-    let variance = |rows: &Rows, window: f64, is_counter: bool| {
-        let near = (-3..10).map(|step| inputs.device.counter_timing.delay_ms.unwrap_or(0.0) + 2.0 * f64::from(step));
-        // Where the power's windows lie far back, those of its sums may too.
-        let far = sensor.map(|theta| theta.delay).filter(|&delay| delay > 20.0);
-        let delays = near.chain(
-            far.into_iter()
-                .flat_map(|delay| (-5..6).map(move |step| delay + 2.0 * f64::from(step))),
-        );
-        let one = |delay: f64| {
-            let theta = Theta {
-                window,
-                shape,
-                delay,
-                blur: 0.0,
-                follow,
-            };
-            let prior = Prior {
-                theta,
-                window_sd: 1.0,
-                delay_sd: 1.0,
-                follow_sd: 1.0,
-            };
-            let streams = [stream(rows, theta, prior, is_counter)];
-            let solution = fit::solve(setting, &streams, None);
-            solution.residuals[0].0
-        };
-        delays.map(one).fold(f64::INFINITY, f64::min)
-    };
-    let short = windows.iter().filter(|w| **w < 0.8e3 * few.period);
-    let sampled = short
-        .map(|&w| variance(&windowed, w, false))
-        .fold(f64::INFINITY, f64::min);
-    let seen = if sampled.is_infinite() {
-        CounterKind::Unknown
-    } else {
-        kind::decide(variance(&few, 1.0, true), sampled)
-    };
-    // Where these readings do not tell, the user's own calibration may have.
-    match (seen, inputs.device.properties.get("counter_kind").map(String::as_str)) {
-        (CounterKind::Unknown, Some("sampled")) => CounterKind::Sampled,
-        (CounterKind::Unknown, Some("continuous")) => CounterKind::Continuous,
-        _ => seen,
+    Discovered {
+        theta: streams[0].theta,
+        prior,
+        rivals: Vec::new(),
     }
 }

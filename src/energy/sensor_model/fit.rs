@@ -36,10 +36,12 @@ pub struct Stream<'a> {
 
 impl Stream<'_> {
     /// Blur that goes with the present `follow` and ramps. Of a deviation from the lattice the share `follow` is the sensor's own, the
-    /// rest the poller's: two independent normal parts of which the sum was seen leave follow (1 - follow) of its variance unknown.
+    /// rest the poller's: two independent normal parts of which the sum was seen leave follow (1 - follow) of its variance unknown. To
+    /// that comes what the rows say of themselves.
     pub fn settle_blur(&mut self) {
         let follow = self.theta.follow;
-        self.theta.blur = self.ramp + follow * (1.0 - follow) * (self.rows.scatter * 1e3).powi(2);
+        let own = follow * (1.0 - follow) * self.rows.scatter.powi(2);
+        self.theta.blur = self.ramp + 1e6 * (own + self.rows.unseen);
     }
 }
 

@@ -40,6 +40,31 @@ pub struct Rows {
     pub scatter: f64,
     /// Usual half-width of the time in which an update was seen, seconds.
     pub half: f64,
+    /// Variance of where the updates really were about where the rows have them, seconds^2, as far as no row can know: it blurs all.
+    pub unseen: f64,
+}
+
+/// So many brackets long are a counter's cells made where brackets hide its ticks: a short cell's length would be the poller's, and
+/// counts over it no power.
+const JOINED: f64 = 20.0;
+
+/// The updates' clock: a lattice, or where the poller is as slow as the sensor, the brackets in which they were seen; and the variance
+/// of a place in such a bracket, seconds^2.
+fn clock(times: &[f64], half: f64) -> Option<(Lattice, f64)> {
+    let lattice = lattice::fit(times, half)?;
+    let place = half * half / 3.0;
+    let (fine, hopeless) = (2.0 * half < 0.4 * lattice.period, 2.0 * half > 0.75 * lattice.period);
+    // In between, a lattice that is the sensor's is as far from what was seen as places in brackets are, and its own jitter.
+    let jitter = (0.05 * lattice.period).powi(2);
+    if fine || !hopeless && lattice.scatter.powi(2) < 1.7 * (place + jitter) {
+        return Some((lattice, 0.0));
+    }
+    let brackets = Lattice {
+        predicted: times.to_vec(),
+        scatter: 0.0,
+        ..lattice
+    };
+    Some((brackets, place))
 }
 
 fn seen(lattice: &Lattice, times: &[f64], i: usize) -> Seen {
@@ -76,7 +101,7 @@ pub fn of_power(device: &Device, stream: &PowerStream, run: Interval) -> Option<
     let (kept, half) = sharp(&halves);
     let since = |t: i64| (t - run.start.as_nanos()) as f64 * 1e-9;
     let times: Vec<f64> = kept.iter().map(|&i| since(updates[i].t)).collect();
-    let lattice = lattice::fit(&times, half)?;
+    let (lattice, unseen) = clock(&times, half)?;
     let (gain, offset) = device.calibration.map_or((1.0, 0.0), |c| (c.gain, c.offset.get()));
     let rows = kept.iter().enumerate().map(|(at, &i)| Row {
         end: seen(&lattice, &times, at),
@@ -94,6 +119,7 @@ pub fn of_power(device: &Device, stream: &PowerStream, run: Interval) -> Option<
         period_sd: lattice.period_sd,
         scatter: lattice.scatter,
         half,
+        unseen,
     })
 }
 
@@ -104,22 +130,36 @@ pub fn of_counter(device: &Device, stream: &PowerStream, run: Interval) -> Optio
     let (kept, half) = sharp(&halves);
     let since = |t: i64| (t - run.start.as_nanos()) as f64 * 1e-9;
     let times: Vec<f64> = kept.iter().map(|&i| since(ticks[i].t)).collect();
-    let lattice = lattice::fit(&times, half)?;
+    let (lattice, unseen) = clock(&times, half)?;
     let (gain, offset) = device.calibration.map_or((1.0, 0.0), |c| (c.gain, c.offset.get()));
-    let mut rows = Vec::with_capacity(kept.len());
+    let joined = if unseen > 0.0 { JOINED * 2.0 * half } else { 0.0 };
+    let (mut rows, mut since, mut sum) = (Vec::with_capacity(kept.len()), None, 0);
     for (at, pair) in kept.windows(2).enumerate() {
         let (CounterStep::Advanced(counts) | CounterStep::Wrapped(counts)) = ticks[pair[1]].step else {
+            since = None;
             continue;
         };
         let (start, end) = (seen(&lattice, &times, at), seen(&lattice, &times, at + 1));
-        let length = end.predicted - start.predicted;
-        let inside = start.predicted >= 0.0 && end.predicted <= run.seconds() && length > 0.0;
         // A cell of many periods is a hole or a counter that stood still: no observation of the phases in it.
         let one_cell = pair[1] == pair[0] + 1 && (1..=4).contains(&lattice.steps[at + 1]);
-        if !inside || !one_cell || stalled(&start, &lattice, half) || stalled(&end, &lattice, half) {
+        if !one_cell || stalled(&start, &lattice, half) || stalled(&end, &lattice, half) {
+            since = None;
             continue;
         }
-        let watts = counts as f64 * stream.counter_unit_joules / length;
+        let start = *since.get_or_insert_with(|| {
+            sum = 0;
+            start
+        });
+        sum += counts;
+        let length = end.predicted - start.predicted;
+        if length < joined {
+            continue;
+        }
+        since = None;
+        if start.predicted < 0.0 || end.predicted > run.seconds() || length <= 0.0 {
+            continue;
+        }
+        let watts = sum as f64 * stream.counter_unit_joules / length;
         rows.push(Row {
             end,
             start: Some(start),
@@ -133,6 +173,7 @@ pub fn of_counter(device: &Device, stream: &PowerStream, run: Interval) -> Optio
         period_sd: lattice.period_sd,
         scatter: lattice.scatter,
         half,
+        unseen,
     })
 }
 
