@@ -25,7 +25,7 @@ const FAR: std::ops::RangeInclusive<i32> = 6..=80;
 const FAR_STEP_MS: f64 = 3.0;
 const FAR_STARTS: usize = 6;
 /// How much less likely what is unusual is before looking (logarithm), and how far behind the likeliest a rival may be.
-pub const UNUSUAL: f64 = 3.0;
+const UNUSUAL: f64 = 6.0;
 const RIVALS_WITHIN: f64 = 12.0;
 /// A counter's delay out there must leave this much less unexplained (ratio of variances).
 const FAR_CLEARLY: f64 = 1.05;
@@ -177,7 +177,7 @@ impl<'a> Search<'a> {
         let usual = [-4.0, -2.0, 0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 15.0];
         let near = tried(&rows.spread(800), &windows, &thinned(&usual, every))[0];
         let some = rows.spread(FAR_ROWS);
-        let late: Vec<f64> = FAR.map(|i| FAR_STEP_MS * f64::from(i)).collect();
+        let late: Vec<f64> = FAR.step_by(every * every).map(|i| FAR_STEP_MS * f64::from(i)).collect();
         let late = tried(&some, &thinned(&windows, 3), &late);
         let mut far: Vec<(Theta, f64)> = late.into_iter().take(1).collect();
         far.extend(least_about(tried(
@@ -208,7 +208,12 @@ impl<'a> Search<'a> {
     fn best(&self) -> Reached {
         let rows = self.rows.rows.len().min(FINDING) as f64;
         let near = self.converged(self.near.0);
-        let far = self.far.iter().filter(|far| far.1 < WORTH_A_TRY * self.near.1);
+        let promising = if self.near.0.shape == Shape::LowPass {
+            1.0
+        } else {
+            WORTH_A_TRY
+        };
+        let far = self.far.iter().filter(|far| far.1 < promising * self.near.1);
         let far: Vec<Reached> = far.map(|(start, _)| self.converged(*start)).collect();
         let gained = |one: &Reached| 0.5 * rows * (near.variance / one.variance).ln() - UNUSUAL;
         let mut all: Vec<(f64, Reached)> = far.into_iter().map(|one| (gained(&one), one)).collect();
@@ -266,7 +271,7 @@ fn unusual(usual: &[f64], run_s: f64) -> Vec<f64> {
     let below = (1..=24).map(|i| least * FINE.powi(-i));
     let longer = std::iter::successors(Some(most * FINE), |w| Some(w * FINE));
     // Of a window that fills an eighth of the run, no more than a handful are independent.
-    let longest = (10.0 * most).min(LONGEST).max(3.0 * most).min(1e3 * run_s / 8.0);
+    let longest = (10.0 * most).min(LONGEST).max(1.5 * most).min(1e3 * run_s / 8.0);
     let above = longer.take_while(|w| *w < longest);
     below.chain(above).collect()
 }
