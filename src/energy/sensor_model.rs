@@ -21,6 +21,7 @@ mod matrix;
 mod overlap;
 mod parts;
 mod ramp;
+mod rivals;
 mod rows;
 
 pub use closure::{Known, condition};
@@ -35,10 +36,12 @@ use crate::model::time::Interval;
 use super::curve::PowerRange;
 use super::timeline::Timeline;
 use design::{Shape, Theta};
+use discover::Discovered;
 use energies::Estimate;
 use fit::{Prior, Setting, Stream};
 use overlap::Overlap;
 use parts::Parts;
+use rivals::Tried;
 use rows::Rows;
 
 /// Rows used for finding all properties together, and for the powers.
@@ -194,29 +197,29 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         )
     };
     let (few, many) = (pair(JOINT), pair(FITTING));
-    let mut tried: Vec<Tried> = Vec::new();
-    let by_power = power_theta.iter().flat_map(|found| {
+    let candidates = |found: &Discovered| -> Vec<(Theta, Prior)> {
         let rivals = found.rivals.iter().copied();
-        std::iter::once((found.theta, found.prior)).chain(rivals).map(Some)
-    });
-    let by_power: Vec<Option<(Theta, Prior)>> = if power_theta.is_some() {
-        by_power.collect()
-    } else {
-        vec![None]
+        std::iter::once((found.theta, found.prior)).chain(rivals).collect()
     };
-    for of_power in by_power {
-        let of_counter = counter_theta.as_ref().map(|found| (found.theta, found.prior));
-        let pairs = [(&few.0, of_power, false), (&few.1, of_counter, true)];
+    let windows = power_theta.as_ref().map_or(Vec::new(), candidates);
+    let counter_found = counter_theta.as_ref().map(|found| (found.theta, found.prior));
+    let fitted = |of_power: Option<(Theta, Prior)>| {
+        let pairs = [(&few.0, of_power, false), (&few.1, counter_found, true)];
         let streams = pairs.into_iter().filter_map(|(rows, found, is_counter)| {
             let (theta, prior) = found?;
             Some(discover::stream(rows.as_ref()?, theta, prior, is_counter))
         });
-        tried.push(Tried::new(&setting, streams.collect()));
-    }
+        Tried::new(&setting, streams.collect())
+    };
+    let mut tried: Vec<Tried> = if windows.is_empty() {
+        vec![fitted(None)]
+    } else {
+        windows.into_iter().map(|window| fitted(Some(window))).collect()
+    };
     // Together with the counter another window may be the likelier one.
     tried.sort_by(|a, b| b.likelihood.total_cmp(&a.likelihood));
     let likeliest = tried.remove(0);
-    let doubt = doubt_of_rivals(&setting, inputs.seconds, &likeliest, &tried);
+    let doubt = rivals::doubt(&setting, inputs.seconds, &likeliest, &tried);
     let Tried {
         mut streams,
         solution: whole,
@@ -302,50 +305,6 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         in_parts: shaped,
         halves,
     })
-}
-
-/// A joint fit of all streams from one discovery.
-struct Tried<'a> {
-    streams: Vec<Stream<'a>>,
-    solution: fit::Solution,
-    powers: Vec<f64>,
-    likelihood: f64,
-}
-
-impl<'a> Tried<'a> {
-    fn new(setting: &Setting, mut streams: Vec<Stream<'a>>) -> Self {
-        let solution = fit::converge(setting, &mut streams, None, fit::STEPS);
-        let powers = fit::powers(setting, &solution);
-        Self {
-            likelihood: fit::log_likelihood(setting, &streams, &powers),
-            powers,
-            solution,
-            streams,
-        }
-    }
-}
-
-/// How far each rival's leaf energies lie from the likeliest's, J, and how likely it is beside it. Neighbouring readings are not
-/// independent, so that likelihoods count for less than they say.
-fn doubt_of_rivals(setting: &Setting, seconds: &[f64], likeliest: &Tried, rivals: &[Tried]) -> Vec<(Vec<f64>, f64)> {
-    const CAUTION: f64 = 2.0;
-    let odds: Vec<f64> = rivals
-        .iter()
-        .map(|rival| ((rival.likelihood - likeliest.likelihood) / CAUTION).exp())
-        .collect();
-    let all = 1.0 + odds.iter().sum::<f64>();
-    let off = |rival: &Tried| -> Vec<f64> {
-        let active = |leaf: usize| setting.active.contains(&leaf);
-        let difference = |leaf: usize| (rival.powers[leaf] - likeliest.powers[leaf]) * seconds[leaf];
-        (0..setting.leaves)
-            .map(|leaf| if active(leaf) { difference(leaf) } else { 0.0 })
-            .collect()
-    };
-    rivals
-        .iter()
-        .zip(odds)
-        .map(|(rival, odds)| (off(rival), odds / all))
-        .collect()
 }
 
 fn setting<'a>(inputs: &Inputs, overlap: &'a Overlap<'a>, rows: usize) -> Setting<'a> {

@@ -1,0 +1,49 @@
+//! Windows and delays that explain the readings almost as well as the likeliest: a window longer by a step sees nearly the same.
+//!
+//! Owns the joint fits of all candidates, and what the rest add to the doubt about the leaves' energies.
+
+use super::fit::{self, Setting, Stream};
+
+/// A joint fit of all streams from one discovery.
+pub struct Tried<'a> {
+    pub streams: Vec<Stream<'a>>,
+    pub solution: fit::Solution,
+    powers: Vec<f64>,
+    pub likelihood: f64,
+}
+
+impl<'a> Tried<'a> {
+    pub fn new(setting: &Setting, mut streams: Vec<Stream<'a>>) -> Self {
+        let solution = fit::converge(setting, &mut streams, None, fit::STEPS);
+        let powers = fit::powers(setting, &solution);
+        Self {
+            likelihood: fit::log_likelihood(setting, &streams, &powers),
+            powers,
+            solution,
+            streams,
+        }
+    }
+}
+
+/// How far each rival's leaf energies lie from the likeliest's, J, and how likely it is beside it. Neighbouring readings are not
+/// independent, so that likelihoods count for less than they say.
+pub fn doubt(setting: &Setting, seconds: &[f64], likeliest: &Tried, rivals: &[Tried]) -> Vec<(Vec<f64>, f64)> {
+    const CAUTION: f64 = 2.0;
+    let odds: Vec<f64> = rivals
+        .iter()
+        .map(|rival| ((rival.likelihood - likeliest.likelihood) / CAUTION).exp())
+        .collect();
+    let all = 1.0 + odds.iter().sum::<f64>();
+    let off = |rival: &Tried| -> Vec<f64> {
+        let active = |leaf: usize| setting.active.contains(&leaf);
+        let difference = |leaf: usize| (rival.powers[leaf] - likeliest.powers[leaf]) * seconds[leaf];
+        (0..setting.leaves)
+            .map(|leaf| if active(leaf) { difference(leaf) } else { 0.0 })
+            .collect()
+    };
+    rivals
+        .iter()
+        .zip(odds)
+        .map(|(rival, odds)| (off(rival), odds / all))
+        .collect()
+}
