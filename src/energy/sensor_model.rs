@@ -29,10 +29,10 @@ pub use matrix::{Symmetric, dot};
 
 use crate::model::analysis::{FoundMs, FoundSensor, FoundStream};
 use crate::model::device::Device;
-use crate::model::sample::PowerStream;
 use crate::model::time::Interval;
 
 use super::curve::PowerRange;
+use super::sensed::Sensed;
 use super::timeline::Timeline;
 use design::{Shape, Theta};
 use energies::Estimate;
@@ -82,6 +82,8 @@ pub struct Model {
     pub kind: CounterKind,
     /// Whether phases were fitted in parts.
     pub in_parts: bool,
+    /// Whether the power's updates are the driver's own samples.
+    pub from_samples: bool,
     /// For each leaf, energy by one half of the readings less that by the other, and how much of it noise explains (one standard
     /// deviation), joules.
     pub halves: Option<Vec<(f64, f64)>>,
@@ -103,6 +105,7 @@ impl Model {
                 u95: 2.0 * self.ramp.sd_ms,
             },
             in_parts: self.in_parts,
+            from_samples: self.from_samples,
         }
     }
 }
@@ -137,7 +140,7 @@ pub enum Refusal {
 #[derive(Clone, Copy)]
 pub struct Inputs<'a> {
     pub device: &'a Device,
-    pub stream: &'a PowerStream,
+    pub sensed: &'a Sensed<'a>,
     pub timeline: &'a Timeline,
     pub run: Interval,
     /// Seconds of each leaf.
@@ -151,8 +154,8 @@ pub struct Inputs<'a> {
 
 /// Fit the model.
 pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
-    let power = rows::of_power(inputs.device, inputs.stream, inputs.run);
-    let counter = rows::of_counter(inputs.device, inputs.stream, inputs.run);
+    let power = rows::of_power(inputs.device, inputs.sensed, inputs.run);
+    let counter = rows::of_counter(inputs.device, inputs.sensed.polled, inputs.run);
     let leaves = inputs.seconds.iter().filter(|s| **s > 0.0).count();
     let enough = |rows: &Rows| rows.rows.len() >= ROWS_PER_LEAF * leaves + 12;
     let power = power.filter(|r| enough(r) && !(inputs.contradiction && counter.as_ref().is_some_and(enough)));
@@ -266,6 +269,7 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         ramp: estimate.ramp,
         kind,
         in_parts: shaped,
+        from_samples: inputs.sensed.from_samples(),
         halves,
     })
 }

@@ -135,6 +135,8 @@ pub struct FoundSensor {
     pub lag: FoundMs,
     /// Whether phases were fitted in parts, for their power has a shape.
     pub in_parts: bool,
+    /// Whether the power's updates are the driver's own samples, and not polled readings.
+    pub from_samples: bool,
 }
 
 /// One device over the whole run.
@@ -153,6 +155,8 @@ pub struct DeviceAnalysis {
     pub found: Option<FoundSensor>,
     /// Share of the run spent inside this sensor's calls; `None` where there were none.
     pub call_share: Option<f64>,
+    /// Whether its power is the driver's own samples, and not polled readings.
+    pub from_samples: bool,
     /// Whether it is part of the sums (false where another recorded device contains it).
     pub in_total: bool,
 }

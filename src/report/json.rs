@@ -95,6 +95,7 @@ struct Device<'a> {
     mean_memory_bytes: Option<f64>,
     max_memory_bytes: Option<u64>,
     in_total: bool,
+    power_stream: &'static str,
     sensor: Option<Sensor>,
     sensor_call_share: Option<f64>,
 }
@@ -102,6 +103,7 @@ struct Device<'a> {
 /// What the readings say of the sensor; `u95_*` are half-widths of 95 % intervals.
 #[derive(Serialize)]
 struct Sensor {
+    power_stream: &'static str,
     power: Option<SensorStream>,
     counter: Option<SensorStream>,
     counter_kind: &'static str,
@@ -329,8 +331,14 @@ fn baseline(idle: &IdleBaseline) -> Baseline<'_> {
     }
 }
 
+/// Which readings of the power were used: the driver's own samples, or what was polled.
+const fn power_stream(from_samples: bool) -> &'static str {
+    if from_samples { "samples" } else { "polled" }
+}
+
 fn sensor(found: &FoundSensor) -> Sensor {
     Sensor {
+        power_stream: power_stream(found.from_samples),
         power: found.power.as_ref().map(sensor_stream),
         counter: found.counter.as_ref().map(sensor_stream),
         counter_kind: found.counter_kind,
@@ -371,6 +379,7 @@ fn device<'a>(d: &'a DeviceAnalysis, net: Option<&EnergyEstimate>) -> Device<'a>
         mean_memory_bytes: d.mean_memory_bytes,
         max_memory_bytes: d.max_memory_bytes,
         in_total: d.in_total,
+        power_stream: power_stream(d.from_samples),
         sensor: d.found.as_ref().map(sensor),
         sensor_call_share: d.call_share,
     }

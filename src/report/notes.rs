@@ -195,6 +195,11 @@ fn timing(analysis: &Analysis) -> Vec<String> {
             (None, Some(window)) => format!("a reading is the mean of {}", ms(window)),
             (None, None) => continue,
         };
+        let text = if d.from_samples {
+            text + ", from the driver's own samples"
+        } else {
+            text
+        };
         match groups.iter_mut().find(|(t, _)| *t == text) {
             Some((_, members)) => members.push(d),
             None => groups.push((text, vec![d])),
