@@ -256,7 +256,7 @@ fn device_row(placed: &Placed) -> DeviceAnalysis {
         mean_memory_bytes: means.memory_bytes,
         max_memory_bytes: part.max_memory,
         call_share: part.call_share,
-        from_samples: part.from_samples,
+        origin: part.origin,
         in_total: part.in_total,
         found: part.found,
     }

@@ -1,6 +1,6 @@
 //! Tests a recording is put to, each a verdict and a sentence, and the warnings that follow from them.
 
-use crate::model::analysis::{Check, CheckStatus, FoundMs};
+use crate::model::analysis::{Check, CheckStatus, FoundMs, PowerOrigin};
 use crate::model::device::Device;
 use crate::model::recording::Recording;
 use crate::model::span::Spans;
@@ -127,7 +127,7 @@ pub fn of_model(device: &Device, model: &Model) -> Option<Check> {
         let window = power
             .window
             .map(|(ms, shape)| format!("a mean over {} ms ({shape})", with(ms)));
-        let what = if found.from_samples {
+        let what = if found.origin == Some(PowerOrigin::Samples) {
             "the driver's own power samples come"
         } else {
             "power updates"

@@ -130,7 +130,10 @@ pub fn updates_of_samples(samples: &SampleStream) -> (Vec<Update>, Option<f64>) 
         watts,
         after_hole: i > 0 && t - times[i - 1] > hole,
     };
-    (times.iter().zip(&samples.watts).enumerate().map(update).collect(), period)
+    (
+        times.iter().zip(&samples.watts).enumerate().map(update).collect(),
+        period,
+    )
 }
 
 /// The power stream's cells, calibrated.

@@ -1,6 +1,6 @@
 //! One device: its readings to a figure for each phase, with the sensor model where it has something to add.
 
-use crate::model::analysis::{Check, CheckStatus, FoundSensor, Grade, Method};
+use crate::model::analysis::{Check, CheckStatus, FoundSensor, Grade, Method, PowerOrigin};
 use crate::model::device::{Device, SensorTiming, Source};
 use crate::model::recording::{DeviceStreams, Recording};
 use crate::model::span::Spans;
@@ -35,7 +35,7 @@ pub struct Part<'a> {
     pub timing: SensorTiming,
     pub found: Option<FoundSensor>,
     pub call_share: Option<f64>,
-    pub from_samples: bool,
+    pub origin: Option<PowerOrigin>,
 }
 
 /// What all devices of a recording share.
@@ -74,7 +74,7 @@ pub fn one_device<'a>(
         timing: device.power_timing,
         found: None,
         call_share: calls::share(device, readings, run),
-        from_samples: sensed.from_samples(),
+        origin: sensed.origin(),
     };
     let Some(mut curve) = curve::build(&sensed.device, &sensed, run) else {
         let detail = format!("{} gave no usable reading of power or energy", device.id);

@@ -9,6 +9,7 @@
 
 use std::borrow::Cow;
 
+use crate::model::analysis::PowerOrigin;
 use crate::model::device::{Device, SensorTiming};
 use crate::model::recording::DeviceStreams;
 use crate::model::sample::{PowerStream, SampleStream};
@@ -62,9 +63,18 @@ impl<'a> Sensed<'a> {
         }
     }
 
-    /// Whether the driver's own samples are read.
-    pub const fn from_samples(&self) -> bool {
-        self.samples.is_some()
+    /// Which stream is read; `None` where the device gives no power at all.
+    pub fn origin(&self) -> Option<PowerOrigin> {
+        match self.samples {
+            Some(_) => Some(PowerOrigin::Samples),
+            None => {
+                let polled = [&self.polled.watts, &self.polled.average_watts];
+                polled
+                    .into_iter()
+                    .any(|watts| watts.iter().any(|w| w.is_finite()))
+                    .then_some(PowerOrigin::Polled)
+            }
+        }
     }
 
     /// The chosen stream's updates.
@@ -116,5 +126,102 @@ fn filled(fine: Integrated, coarse: &Integrated, run: Interval) -> Integrated {
         blind_w2: mixed(fine.blind_w2, coarse.blind_w2),
         over_polled: compare(&fine.cells, &coarse.cells, run),
         cells,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::energy::laws;
+
+    const MS: i64 = 1_000_000;
+
+    fn run() -> Interval {
+        Interval::new(Timestamp::from_nanos(0), Timestamp::from_nanos(2000 * MS))
+    }
+
+    /// Polled every 10 ms for 2 s, and new every 100.
+    fn polled() -> PowerStream {
+        let mut stream = PowerStream::default();
+        for poll in 0..200 {
+            stream.times.push(Timestamp::from_nanos(poll * 10 * MS), 1000);
+            stream.watts.push(100.0 + (poll / 10 % 2) as f64);
+        }
+        stream
+    }
+
+    fn samples(at_ms: impl Iterator<Item = i64>) -> DeviceStreams {
+        let t: Vec<Timestamp> = at_ms.map(|ms| Timestamp::from_nanos(ms * MS)).collect();
+        DeviceStreams {
+            power: polled(),
+            samples: SampleStream {
+                watts: vec![200.0; t.len()],
+                t,
+                ..SampleStream::default()
+            },
+            ..DeviceStreams::default()
+        }
+    }
+
+    fn gpu() -> Device {
+        let mut gpu = laws::gpu(0);
+        gpu.power_timing = SensorTiming {
+            update_period_ms: Some(100.0),
+            window_ms: Some(25.0),
+            delay_ms: Some(9.0),
+        };
+        gpu.properties.insert(OF_POLLS[0].into(), "0.3".into());
+        gpu
+    }
+
+    #[test]
+    fn samples_are_read_where_they_are_clearly_finer_and_cover_the_run() {
+        let gpu = gpu();
+        let chosen = |streams: &DeviceStreams| Sensed::of(&gpu, streams, run()).origin() == Some(PowerOrigin::Samples);
+        assert!(chosen(&samples((0..100).map(|i| 20 * i))));
+        assert!(!chosen(&samples((0..20).map(|i| 100 * i))), "no finer");
+        assert!(!chosen(&samples((0..40).map(|i| 20 * i))), "less than half of the run");
+        assert!(!chosen(&samples((0..100).map(|i| 20 * i + 9000))), "another time");
+        assert!(!chosen(&samples(0..0)));
+    }
+
+    #[test]
+    fn equal_samples_are_updates_with_times_of_their_own_and_a_hole_is_one() {
+        let streams = samples((0..100).filter(|i| !(40..60).contains(i)).map(|i| 20 * i + i % 3));
+        let gpu = gpu();
+        let sensed = Sensed::of(&gpu, &streams, run());
+        let updates = sensed.updates();
+        assert_eq!(updates.len(), 80);
+        assert!(updates.iter().zip(&streams.samples.t).all(|(u, t)| u.t == t.as_nanos()));
+        let holes: Vec<usize> = (0..80).filter(|&i| updates[i].after_hole).collect();
+        assert_eq!(holes, [40]);
+    }
+
+    #[test]
+    fn polled_readings_fill_a_hole_and_what_was_calibrated_of_them_is_not_believed_of_samples() {
+        let streams = samples((10..100).filter(|i| !(40..60).contains(i)).map(|i| 20 * i));
+        let gpu = gpu();
+        let sensed = Sensed::of(&gpu, &streams, run());
+        assert_eq!(sensed.device.power_timing.delay_ms, None);
+        assert_eq!(sensed.device.power_timing.window_ms, Some(25.0));
+        assert!(sensed.device.properties.is_empty());
+        let integrated = sensed.cells(&sensed.device, run());
+        let covered = overlap_s(&integrated.cells, run());
+        assert!(covered > 1.9, "{covered}");
+        assert!(integrated.cells.windows(2).all(|pair| pair[0].end <= pair[1].start));
+        let at = |ms: i64| {
+            let of = |c: &&super::super::cell::Cell| (c.start..c.end).contains(&(ms * MS));
+            integrated.cells.iter().find(of).map(|c| c.watts().round())
+        };
+        assert_eq!((at(500), at(1500)), (Some(200.0), Some(200.0)));
+        assert!(
+            at(100) < Some(102.0) && at(1000) < Some(102.0),
+            "{:?} {:?}",
+            at(100),
+            at(1000)
+        );
+        assert!(integrated.duty > 0.7 && integrated.duty < 0.95, "{}", integrated.duty);
+        let (ratio, seconds) = integrated.over_polled.expect("both were seen");
+        assert!((1.95..2.0).contains(&ratio) && seconds > 1.2, "{ratio} over {seconds}");
     }
 }

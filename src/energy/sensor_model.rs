@@ -27,7 +27,7 @@ pub use closure::{Known, condition};
 pub use kind::CounterKind;
 pub use matrix::{Symmetric, dot};
 
-use crate::model::analysis::{FoundMs, FoundSensor, FoundStream};
+use crate::model::analysis::{FoundMs, FoundSensor, FoundStream, PowerOrigin};
 use crate::model::device::Device;
 use crate::model::time::Interval;
 
@@ -82,8 +82,8 @@ pub struct Model {
     pub kind: CounterKind,
     /// Whether phases were fitted in parts.
     pub in_parts: bool,
-    /// Whether the power's updates are the driver's own samples.
-    pub from_samples: bool,
+    /// Whose updates those of the power are.
+    pub origin: Option<PowerOrigin>,
     /// For each leaf, energy by one half of the readings less that by the other, and how much of it noise explains (one standard
     /// deviation), joules.
     pub halves: Option<Vec<(f64, f64)>>,
@@ -105,7 +105,7 @@ impl Model {
                 u95: 2.0 * self.ramp.sd_ms,
             },
             in_parts: self.in_parts,
-            from_samples: self.from_samples,
+            origin: self.origin.filter(|_| self.power.is_some()),
         }
     }
 }
@@ -269,7 +269,7 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         ramp: estimate.ramp,
         kind,
         in_parts: shaped,
-        from_samples: inputs.sensed.from_samples(),
+        origin: inputs.sensed.origin(),
         halves,
     })
 }

@@ -107,7 +107,9 @@ impl Handle {
         })?;
         let value_type = SampleValueType::try_from(value_type)?;
         let came = samples.into_iter().take(count as usize);
-        Ok(came.map(|sample| Sample::from_tag_and_struct(&value_type, sample)).collect())
+        Ok(came
+            .map(|sample| Sample::from_tag_and_struct(&value_type, sample))
+            .collect())
     }
 
     /// `nvmlDeviceGetArchitecture` as a number: nvml-wrapper refuses those that are newer than itself.

@@ -109,7 +109,9 @@ impl SampleReader {
         let again = "looked at again every second, and recorded where it is finer than the power readings";
         let sentence = match verdict {
             Verdict::Dry => format!("dry when the recording began: {again}"),
-            Verdict::NoClock(ms) => format!("{ms:.1} ms apart, on no clock of the system when the recording began: {again}"),
+            Verdict::NoClock(ms) => {
+                format!("{ms:.1} ms apart, on no clock of the system when the recording began: {again}")
+            }
             Verdict::Coarse(ms) => format!("{ms:.1} ms apart, not finer than the power readings: not recorded"),
             Verdict::Fine(clock, ms) => format!("{ms:.1} ms apart, {}, recorded", clock.name(&now)),
         };
@@ -235,7 +237,10 @@ mod tests {
     fn a_finer_buffer_is_taken_and_a_third_of_it_is_the_longest_wait() {
         let mut reader = reader(Some(100.0));
         let batch = reader.take(samples(599_990_000, 120, 20_000), &NOW);
-        assert_eq!((batch.outcome, batch.samples.len(), batch.dropped), (SampleOutcome::Taken, 120, 0));
+        assert_eq!(
+            (batch.outcome, batch.samples.len(), batch.dropped),
+            (SampleOutcome::Taken, 120, 0)
+        );
         assert!(batch.samples.is_sorted_by_key(|s| s.0));
         assert_eq!(batch.samples[119], (Timestamp::from_nanos(599_990_000_000), 200.0));
         assert_eq!(reader.period(), Some(Duration::from_millis(800)));
@@ -251,7 +256,11 @@ mod tests {
             (1_000_000, None, SampleOutcome::Taken),
         ] {
             let mut reader = reader(polled);
-            assert_eq!(reader.take(samples(599_990_000, 60, apart), &NOW).outcome, outcome, "{apart}");
+            assert_eq!(
+                reader.take(samples(599_990_000, 60, apart), &NOW).outcome,
+                outcome,
+                "{apart}"
+            );
             assert_eq!(reader.period().is_none(), outcome == SampleOutcome::Coarse, "{apart}");
         }
     }
@@ -260,17 +269,30 @@ mod tests {
     fn a_dry_buffer_and_one_on_no_clock_are_looked_at_again() {
         let mut reader = reader(Some(100.0));
         assert_eq!(reader.take(Vec::new(), &NOW).outcome, SampleOutcome::Dry);
-        assert_eq!(reader.take(samples(599_990_000, 7, 20_000), &NOW).outcome, SampleOutcome::Dry);
-        assert_eq!(reader.take(samples(500_000_000, 60, 20_000), &NOW).outcome, SampleOutcome::Clock);
+        assert_eq!(
+            reader.take(samples(599_990_000, 7, 20_000), &NOW).outcome,
+            SampleOutcome::Dry
+        );
+        assert_eq!(
+            reader.take(samples(500_000_000, 60, 20_000), &NOW).outcome,
+            SampleOutcome::Clock
+        );
         assert_eq!(reader.period(), Some(LOOK_AGAIN));
-        assert_eq!(reader.take(samples(599_990_000, 60, 20_000), &NOW).outcome, SampleOutcome::Taken);
+        assert_eq!(
+            reader.take(samples(599_990_000, 60, 20_000), &NOW).outcome,
+            SampleOutcome::Taken
+        );
     }
 
     #[test]
     fn zeros_repeated_stamps_and_the_future_are_dropped_and_counted() {
         let mut reader = reader(Some(100.0));
         reader.take(samples(3_599_990_000, 60, 20_000), &NOW);
-        assert_eq!(reader.last, Some(Timestamp::from_nanos(599_990_000_000)), "the wall clock");
+        assert_eq!(
+            reader.last,
+            Some(Timestamp::from_nanos(599_990_000_000)),
+            "the wall clock"
+        );
         let later = ClockAnchor {
             monotonic: NOW.monotonic.plus_nanos(1_000_000_000),
             realtime_ns: NOW.realtime_ns + 1_000_000_000,
