@@ -142,17 +142,24 @@ pub fn cells(device: &Device, stream: &PowerStream) -> Integrated {
     let (_, timing) = column(device, stream);
     Integrated {
         glitches,
-        ..cells_of(device, timing, &updates, period)
+        ..cells_of(device, timing, &updates, period, 1.0)
     }
 }
 
 /// The same of a driver's own samples, of whose timing `device` says what is known.
-pub fn cells_of_samples(device: &Device, samples: &SampleStream) -> Integrated {
+/// `most_seen`: no larger share of the time is taken to be in their windows.
+pub fn cells_of_samples(device: &Device, samples: &SampleStream, most_seen: f64) -> Integrated {
     let (updates, period) = updates_of_samples(samples);
-    cells_of(device, device.power_timing, &updates, period)
+    cells_of(device, device.power_timing, &updates, period, most_seen)
 }
 
-fn cells_of(device: &Device, timing: SensorTiming, updates: &[Update], period: Option<f64>) -> Integrated {
+fn cells_of(
+    device: &Device,
+    timing: SensorTiming,
+    updates: &[Update],
+    period: Option<f64>,
+    most_seen: f64,
+) -> Integrated {
     let mut integrated = Integrated {
         period_s: period,
         duty: 1.0,
@@ -167,7 +174,7 @@ fn cells_of(device: &Device, timing: SensorTiming, updates: &[Update], period: O
     let back_ns = ((timing.delay_ms.unwrap_or(0.0) * 1e-3 + 0.5 * window_s) * 1e9) as i64;
     let (gain, offset) = device.calibration.map_or((1.0, 0.0), |c| (c.gain, c.offset.get()));
     let thinned = thin(updates, tile);
-    integrated.duty = (window_s / (period_s * tile as f64)).min(1.0);
+    integrated.duty = (window_s / (period_s * tile as f64)).min(most_seen);
     integrated.blind_w2 = unseen_variance(&thinned, integrated.duty) / (gain * gain);
     let blind = integrated.blind_w2 * (cell_ns as f64 * 1e-9).powi(2);
     for (i, update) in thinned.iter().enumerate() {

@@ -24,6 +24,8 @@ const FINER: f64 = 0.7;
 const FEWEST: usize = 12;
 /// Samples that cover less of the run than this leave too much to the other stream.
 const COVERED: f64 = 0.5;
+/// No survey tells what samples are the mean of: as long as the window was not found in the data, half of the time is taken as unseen.
+const UNFOUND: f64 = 0.5;
 /// Properties of the user's own calibration that are the polled reading's alone.
 const OF_POLLS: [&str; 2] = ["power_delay_u95_ms", "power_window_u95_ms"];
 
@@ -90,7 +92,9 @@ impl<'a> Sensed<'a> {
         let Some(samples) = self.samples else {
             return integrate::cells(device, self.polled);
         };
-        let fine = integrate::cells_of_samples(device, samples);
+        // Of samples no delay is believed, so that one is known only where the model found it, and the window with it.
+        let was_found = device.power_timing.delay_ms.is_some();
+        let fine = integrate::cells_of_samples(device, samples, if was_found { 1.0 } else { UNFOUND });
         let coarse = integrate::cells(self.polled_device, self.polled);
         filled(fine, &coarse, run)
     }
@@ -220,7 +224,11 @@ mod tests {
             at(100),
             at(1000)
         );
-        assert!(integrated.duty > 0.7 && integrated.duty < 0.95, "{}", integrated.duty);
+        assert!(integrated.duty < UNFOUND, "{}", integrated.duty);
+        let mut found = gpu.clone();
+        found.power_timing.window_ms = Some(20.0);
+        let duty = sensed.cells(&found, run()).duty;
+        assert!(duty > 0.7 && duty < 0.95, "{duty}");
         let (ratio, seconds) = integrated.over_polled.expect("both were seen");
         assert!((1.95..2.0).contains(&ratio) && seconds > 1.2, "{ratio} over {seconds}");
     }

@@ -130,6 +130,11 @@ fn a_finer_ring_is_recorded_and_narrows_the_intervals_of_short_phases() {
 
     let with = analysed(&place, |_| {});
     let without = analysed(&place, |streams| streams.samples = Default::default());
+    // As if the driver stamped the beginning of a sample's window.
+    let early = analysed(&place, |streams| {
+        let t = &mut streams.samples.t;
+        t.iter_mut().for_each(|t| *t = t.plus_nanos(-25_000_000));
+    });
     let truth = std::fs::read_to_string(place.file("truth.json")).expect("the trainer wrote it");
     let truth: Value = serde_json::from_str(&truth).expect("JSON");
     for path in ["a", "b"] {
@@ -138,6 +143,12 @@ fn a_finer_ring_is_recorded_and_narrows_the_intervals_of_short_phases() {
         assert!(
             (joules - truth).abs() <= width(fine),
             "{path}: {fine:?} against {truth}"
+        );
+        let shifted = of_gpu(&early, path);
+        let joules = shifted.joules.expect("resolved").get();
+        assert!(
+            (joules - truth).abs() <= width(shifted),
+            "{path}: {shifted:?} against {truth}"
         );
         assert!(width(fine) < 0.8 * width(coarse), "{path}: {fine:?} against {coarse:?}");
     }

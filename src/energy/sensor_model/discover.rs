@@ -3,6 +3,7 @@
 //! Owns the priors. Published tables of windows and delays are a place to start from, never an answer: boards of one architecture differ
 //! (JimZeyuYang/GPU_Power_Benchmark lists 17.6 to 25.4 ms for A100s).
 
+use crate::model::analysis::PowerOrigin;
 use crate::model::device::Device;
 
 use super::Inputs;
@@ -24,6 +25,9 @@ pub const FINDING: usize = 4000;
 const FAR_ROWS: usize = 400;
 const FAR: std::ops::RangeInclusive<i32> = 6..=80;
 const FAR_STEP_MS: f64 = 3.0;
+/// A driver may stamp its own samples at the beginning of their windows, or anywhere in them: delays below zero. Those of polled readings
+/// are not seen before their windows end.
+const EARLY: std::ops::RangeInclusive<i32> = -12..=-2;
 const FAR_STARTS: usize = 6;
 /// A counter's delay out there must leave this much less unexplained (ratio of variances).
 const FAR_CLEARLY: f64 = 1.05;
@@ -67,11 +71,8 @@ pub fn power(inputs: &Inputs, setting: &Setting, rows: &Rows) -> (Theta, Prior) 
 /// The delay that is believed of most boards, unless this one's was found far from it: then they say nothing of it.
 fn usual_delay(found: f64) -> f64 {
     const USUAL_MS: f64 = 5.0;
-    if found < FAR_STEP_MS * f64::from(*FAR.start()) {
-        USUAL_MS
-    } else {
-        found
-    }
+    let [early, far] = [EARLY.end(), FAR.start()].map(|i| FAR_STEP_MS * f64::from(*i));
+    if found > early && found < far { USUAL_MS } else { found }
 }
 
 /// What is believed of a power stream, its window aside.
@@ -155,6 +156,10 @@ impl<'a> Search<'a> {
         let late: Vec<f64> = FAR.map(|i| FAR_STEP_MS * f64::from(i)).collect();
         let late = tried(&some, &thinned(&windows, 3), &late);
         let mut far: Vec<(Theta, f64)> = late.into_iter().take(1).collect();
+        if inputs.sensed.origin() == Some(PowerOrigin::Samples) {
+            let early: Vec<f64> = EARLY.map(|i| FAR_STEP_MS * f64::from(i)).collect();
+            far.extend(least_about(tried(&some, &thinned(&unusual(&windows), 2), &early)));
+        }
         far.extend(least_about(tried(&some, &unusual(&windows), &thinned(&usual, 2))));
         Self {
             inputs,
