@@ -32,6 +32,7 @@ mod nodes;
 mod oxford;
 mod part;
 mod phases;
+mod sensed;
 mod sensor_model;
 mod shares;
 mod state;

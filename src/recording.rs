@@ -20,6 +20,7 @@ mod open;
 mod reader;
 mod recover;
 mod run;
+mod samples;
 pub mod schema;
 mod streams;
 mod table;

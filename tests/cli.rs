@@ -19,6 +19,8 @@ mod import;
 mod markers;
 #[path = "cli/reports.rs"]
 mod reports;
+#[path = "cli/samples.rs"]
+mod samples;
 #[path = "cli/sensors.rs"]
 mod sensors;
 #[path = "cli/signals.rs"]

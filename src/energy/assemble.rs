@@ -256,6 +256,7 @@ fn device_row(placed: &Placed) -> DeviceAnalysis {
         mean_memory_bytes: means.memory_bytes,
         max_memory_bytes: part.max_memory,
         call_share: part.call_share,
+        origin: part.origin,
         in_total: part.in_total,
         found: part.found,
     }

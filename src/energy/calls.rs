@@ -12,7 +12,11 @@ pub fn share(device: &Device, readings: &DeviceStreams, run: Interval) -> Option
     if device.source == Source::Imported || run.nanos() <= 0 {
         return None;
     }
-    let streams = [&readings.power.times, &readings.state.times];
+    let streams = [
+        &readings.power.times,
+        &readings.state.times,
+        &readings.samples.calls.times,
+    ];
     let inside = streams
         .iter()
         .flat_map(|times| times.t.iter().zip(&times.half_width_ns));
@@ -41,6 +45,10 @@ mod tests {
             t: vec![at(30)],
             half_width_ns: vec![2],
         };
+        readings.samples.calls.times = Times {
+            t: vec![at(50)],
+            half_width_ns: vec![5],
+        };
         let run = Interval::new(at(0), at(100));
         let device = crate::import::device::describe(
             &crate::import::readings::LoggedDevice {
@@ -61,6 +69,6 @@ mod tests {
             source: Source::Nvml,
             ..device
         };
-        assert_eq!(share(&live, &readings, run), Some(0.1));
+        assert_eq!(share(&live, &readings, run), Some(0.2));
     }
 }

@@ -1,6 +1,6 @@
 //! Tests a recording is put to, each a verdict and a sentence, and the warnings that follow from them.
 
-use crate::model::analysis::{Check, CheckStatus, FoundMs};
+use crate::model::analysis::{Check, CheckStatus, FoundMs, PowerOrigin};
 use crate::model::device::Device;
 use crate::model::recording::Recording;
 use crate::model::span::Spans;
@@ -36,6 +36,9 @@ pub fn of_device(device: &Device, story: &Story, run_s: f64) -> Vec<Check> {
     }
     if let Some((ratio, seconds)) = story.counter_over_integral {
         checks.push(agreement(device, ratio, seconds));
+    }
+    if let Some((ratio, seconds)) = story.samples_over_polled {
+        checks.push(of_samples(device, ratio, seconds));
     }
     if story.glitches > 0 {
         checks.push(check(
@@ -91,6 +94,29 @@ fn agreement(device: &Device, ratio: f64, seconds: f64) -> Check {
     check(format!("counter_vs_integral:{id}"), status, detail)
 }
 
+/// The driver's own samples against the polled readings. Readings that look at part of the time only may be some percent off by chance.
+fn of_samples(device: &Device, ratio: f64, seconds: f64) -> Check {
+    let id = &device.id;
+    let agree = (ratio - 1.0).abs() < 0.10 + 0.5 / seconds.max(0.5);
+    let percent = 100.0 * (ratio - 1.0);
+    let (status, detail) = if agree {
+        (
+            CheckStatus::Pass,
+            format!(
+                "the driver's own samples of {id} are used as its power, and say {percent:+.1} % against the polled readings over {seconds:.0} s"
+            ),
+        )
+    } else {
+        (
+            CheckStatus::Warn,
+            format!(
+                "the driver's own samples of {id} say {percent:+.1} % against its polled readings over {seconds:.0} s: one of the two does not see all of the load; the samples are used"
+            ),
+        )
+    };
+    check(format!("samples_vs_polled:{id}"), status, detail)
+}
+
 /// What was found about the sensor.
 pub fn of_model(device: &Device, model: &Model) -> Option<Check> {
     let id = &device.id;
@@ -101,8 +127,13 @@ pub fn of_model(device: &Device, model: &Model) -> Option<Check> {
         let window = power
             .window
             .map(|(ms, shape)| format!("a mean over {} ms ({shape})", with(ms)));
+        let what = if found.origin == Some(PowerOrigin::Samples) {
+            "the driver's own power samples come"
+        } else {
+            "power updates"
+        };
         parts.push(format!(
-            "power updates every {:.2} ms (jitter {:.1} ms), {}, seen {} ms later",
+            "{what} every {:.2} ms (jitter {:.1} ms), {}, seen {} ms later",
             power.period.value,
             power.jitter_ms,
             window.unwrap_or_default(),

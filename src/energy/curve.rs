@@ -13,12 +13,11 @@
 
 use crate::model::analysis::Method;
 use crate::model::device::{Device, Source};
-use crate::model::sample::PowerStream;
 use crate::model::time::Interval;
 
 use super::cell::Cell;
 use super::counter;
-use super::integrate;
+use super::sensed::Sensed;
 
 /// The power a device can have within a cell, watts: what splits of a cell's energy are possible.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -110,6 +109,8 @@ pub struct Story {
     pub glitches: u64,
     /// Counter energy over power integral where both were seen, and the seconds that covers.
     pub counter_over_integral: Option<(f64, f64)>,
+    /// The same of the driver's own samples over the polled readings, where the samples are used.
+    pub samples_over_polled: Option<(f64, f64)>,
     /// Share of the time that the power windows cover, and the variance (W^2) of a cell's mean power for what they do not.
     pub duty: f64,
     pub blind_w2: f64,
@@ -126,12 +127,13 @@ pub enum Sources {
 }
 
 /// The curve of one device by its sensors' timing as it stands in `device`, or `None` where no sensor said anything usable.
-pub fn build(device: &Device, stream: &PowerStream, run: Interval, sources: Sources) -> Option<Curve> {
-    let counter = counter::cells(device, stream);
-    let power = integrate::cells(device, stream);
+pub fn build(device: &Device, sensed: &Sensed<'_>, run: Interval, sources: Sources) -> Option<Curve> {
+    let counter = counter::cells(device, sensed.polled);
+    let power = sensed.cells(device, run);
     let mut story = Story {
         resets: counter.resets,
         glitches: counter.glitches + power.glitches,
+        samples_over_polled: power.over_polled,
         duty: power.duty,
         blind_w2: power.blind_w2,
         power_period_ms: power.period_s.map(|s| s * 1e3),
@@ -182,7 +184,7 @@ fn gaps(range: PowerRange, cell: &Cell) -> f64 {
 }
 
 /// Seconds of the run that known cells cover.
-fn overlap_s(cells: &[Cell], run: Interval) -> f64 {
+pub(super) fn overlap_s(cells: &[Cell], run: Interval) -> f64 {
     let inside = |c: &&Cell| (c.end.min(run.end.as_nanos()) - c.start.max(run.start.as_nanos())).max(0);
     cells.iter().filter(|c| c.known).map(|c| inside(&c)).sum::<i64>() as f64 * 1e-9
 }
@@ -226,7 +228,7 @@ fn mark_stuck(counter: &mut [Cell], power: &[Cell], story: &mut Story) {
 }
 
 /// Counter over integral where both know the energy.
-fn compare(counter: &[Cell], power: &[Cell], run: Interval) -> Option<(f64, f64)> {
+pub(super) fn compare(counter: &[Cell], power: &[Cell], run: Interval) -> Option<(f64, f64)> {
     let (mut counted, mut integrated, mut seconds, mut at) = (0.0, 0.0, 0.0, 0);
     let inside = |c: &&Cell| c.known && c.start >= run.start.as_nanos() && c.end <= run.end.as_nanos();
     for cell in counter.iter().filter(inside) {
@@ -240,7 +242,7 @@ fn compare(counter: &[Cell], power: &[Cell], run: Interval) -> Option<(f64, f64)
 }
 
 /// Counter cells, with power cells where the counter knows nothing.
-fn splice(counter: &[Cell], power: &[Cell]) -> Vec<Cell> {
+pub(super) fn splice(counter: &[Cell], power: &[Cell]) -> Vec<Cell> {
     let mut cells = Vec::with_capacity(counter.len() + 16);
     let (Some(first), Some(last)) = (counter.first(), counter.last()) else {
         return power.to_vec();
@@ -286,7 +288,7 @@ fn take(power: &[Cell], at: &mut usize, from: i64, to: i64, cells: &mut Vec<Cell
 }
 
 /// Make the cells contiguous and long enough for the run: what lies between is unknown.
-fn cover(cells: &mut Vec<Cell>, run: Interval) {
+pub(super) fn cover(cells: &mut Vec<Cell>, run: Interval) {
     let unknown = |start, end| Cell {
         start,
         end,

@@ -16,6 +16,7 @@ use crate::model::units::{Joules, Seconds, Watts};
 use super::attribute;
 use super::cell::Cell;
 use super::curve::{self, Curve, Sources};
+use super::sensed::Sensed;
 use super::shares;
 use super::timeline::Timeline;
 use super::uncertainty::{Figure, exact_joules, exact_seconds};
@@ -101,10 +102,9 @@ fn idle(
     run: Interval,
     parents: &[Option<usize>],
 ) -> Option<Idle> {
-    let (watts, u95) = mean_power(
-        &curve::build(device, &readings.power, baseline, Sources::All)?,
-        baseline,
-    )?;
+    let sensed = Sensed::of(device, readings, baseline);
+    let curve = curve::build(&sensed.device, &sensed, baseline, Sources::All)?;
+    let (watts, u95) = mean_power(&curve, baseline)?;
     let mut leaves = vec![0.0; timeline.leaves];
     let whole_run = std::iter::once((run.start.as_nanos(), run.end.as_nanos()));
     shares::walk(timeline, whole_run, |_, shares| {

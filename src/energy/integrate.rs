@@ -12,7 +12,7 @@
 //! A window of several periods (a 1 s average every 100 ms) is thinned to readings whose windows tile time.
 
 use crate::model::device::{Device, SensorTiming, Source};
-use crate::model::sample::PowerStream;
+use crate::model::sample::{PowerStream, SampleStream};
 
 use super::cell::Cell;
 use super::uncertainty::few_values;
@@ -21,6 +21,10 @@ use super::uncertainty::few_values;
 const AVERAGE_WINDOW_MS: f64 = 1000.0;
 /// Equal values hide updates: a stretch of this many periods without a change is cut into periods.
 const STRETCH: f64 = 1.5;
+/// A driver's own stamps are whole microseconds.
+const STAMP_NS: i64 = 500;
+/// Samples further apart than this many of their periods have a hole between them.
+const HOLE: i64 = 3;
 
 /// One new value of the sensor.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,6 +47,8 @@ pub struct Integrated {
     pub duty: f64,
     /// Variance of a cell's mean power from the time they do not, W^2.
     pub blind_w2: f64,
+    /// Energy over that of the polled readings where both know it, and the seconds that covers; of samples only.
+    pub over_polled: Option<(f64, f64)>,
 }
 
 /// The least averaged column there is, with what is believed of its timing.
@@ -113,12 +119,48 @@ pub fn updates(device: &Device, stream: &PowerStream) -> (Vec<Update>, Option<f6
     (updates, period, glitches)
 }
 
+/// A driver's own samples as updates, and their usual distance in seconds: each has its own time, whether its value is new or not.
+pub fn updates_of_samples(samples: &SampleStream) -> (Vec<Update>, Option<f64>) {
+    let times: Vec<i64> = samples.t.iter().map(|t| t.as_nanos()).collect();
+    let period = median_s(times.windows(2).map(|pair| pair[1] - pair[0]));
+    let hole = period.map_or(i64::MAX, |s| HOLE * (s * 1e9) as i64);
+    let update = |(i, (&t, &watts)): (usize, (&i64, &f64))| Update {
+        t,
+        half_ns: STAMP_NS,
+        watts,
+        after_hole: i > 0 && t - times[i - 1] > hole,
+    };
+    (
+        times.iter().zip(&samples.watts).enumerate().map(update).collect(),
+        period,
+    )
+}
+
 /// The power stream's cells, calibrated.
 pub fn cells(device: &Device, stream: &PowerStream) -> Integrated {
     let (updates, period, glitches) = updates(device, stream);
     let (_, timing) = column(device, stream);
-    let mut integrated = Integrated {
+    Integrated {
         glitches,
+        ..cells_of(device, timing, &updates, period, 1.0)
+    }
+}
+
+/// The same of a driver's own samples, of whose timing `device` says what is known.
+/// `most_seen`: no larger share of the time is taken to be in their windows.
+pub fn cells_of_samples(device: &Device, samples: &SampleStream, most_seen: f64) -> Integrated {
+    let (updates, period) = updates_of_samples(samples);
+    cells_of(device, device.power_timing, &updates, period, most_seen)
+}
+
+fn cells_of(
+    device: &Device,
+    timing: SensorTiming,
+    updates: &[Update],
+    period: Option<f64>,
+    most_seen: f64,
+) -> Integrated {
+    let mut integrated = Integrated {
         period_s: period,
         duty: 1.0,
         ..Integrated::default()
@@ -131,10 +173,10 @@ pub fn cells(device: &Device, stream: &PowerStream) -> Integrated {
     let cell_ns = (period_s * tile as f64 * 1e9) as i64;
     let back_ns = ((timing.delay_ms.unwrap_or(0.0) * 1e-3 + 0.5 * window_s) * 1e9) as i64;
     let (gain, offset) = device.calibration.map_or((1.0, 0.0), |c| (c.gain, c.offset.get()));
-    let thinned = thin(&updates, tile);
+    let thinned = thin(updates, tile);
     // Windows longer than their cells look at a part of the next one twice, which is as wrong as not at all.
     let covered = window_s / (period_s * tile as f64);
-    integrated.duty = covered.min(1.0 / covered);
+    integrated.duty = covered.min(1.0 / covered).min(most_seen);
     integrated.blind_w2 = unseen_variance(&thinned, integrated.duty) / (gain * gain);
     let blind = integrated.blind_w2 * (cell_ns as f64 * 1e-9).powi(2);
     for (i, update) in thinned.iter().enumerate() {

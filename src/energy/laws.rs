@@ -369,7 +369,8 @@ fn inner_figures(recording: &Recording, streams: &[DeviceStreams]) -> Vec<Vec<f6
     let parents: Vec<Option<usize>> = spans.phases.iter().map(|p| p.parent.map(|p| p.0)).collect();
     let owners = attribute::owners(recording, &spans);
     let one = |i: usize| {
-        let curve = curve::build(&recording.devices[i], &streams[i].power, run, curve::Sources::All).expect("a curve");
+        let sensed = super::sensed::Sensed::of(&recording.devices[i], &streams[i], run);
+        let curve = curve::build(&sensed.device, &sensed, run, curve::Sources::All).expect("a curve");
         let timeline = Timeline::new(&spans, run, &owners.ranks[i]);
         let split = interval::split(&curve, &timeline, &parents, None);
         split.figures.iter().map(|f| f.joules).collect()

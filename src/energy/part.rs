@@ -1,6 +1,6 @@
 //! One device: its readings to a figure for each phase, with the sensor model where it has something to add.
 
-use crate::model::analysis::{Check, CheckStatus, FoundSensor, Grade, Method};
+use crate::model::analysis::{Check, CheckStatus, FoundSensor, Grade, Method, PowerOrigin};
 use crate::model::device::{Device, SensorTiming, Source};
 use crate::model::recording::{DeviceStreams, Recording};
 use crate::model::span::Spans;
@@ -11,6 +11,7 @@ use super::checks;
 use super::combine::{self, Facts};
 use super::curve::{self, Curve, DELAY_SD_S, Sources};
 use super::interval;
+use super::sensed::Sensed;
 use super::sensor_model::{self, CounterKind, Found, Model, Refusal};
 use super::state::{self, Means};
 use super::timeline::Timeline;
@@ -34,6 +35,7 @@ pub struct Part<'a> {
     pub timing: SensorTiming,
     pub found: Option<FoundSensor>,
     pub call_share: Option<f64>,
+    pub origin: Option<PowerOrigin>,
 }
 
 /// What all devices of a recording share.
@@ -61,6 +63,7 @@ pub fn one_device<'a>(
     } = *common;
     let (means, max_memory) = state::means(&readings.state, timeline, parents);
     let contained = device.contained_in.as_ref();
+    let sensed = Sensed::of(device, readings, run);
     let mut part = Part {
         device,
         in_total: !recording.devices.iter().any(|other| Some(&other.id) == contained),
@@ -71,8 +74,9 @@ pub fn one_device<'a>(
         timing: device.power_timing,
         found: None,
         call_share: calls::share(device, readings, run),
+        origin: sensed.origin(),
     };
-    let Some(mut curve) = curve::build(device, &readings.power, run, Sources::All) else {
+    let Some(mut curve) = curve::build(&sensed.device, &sensed, run, Sources::All) else {
         let detail = format!("{} gave no usable reading of power or energy", device.id);
         let check = Check {
             name: format!("coverage:{}", device.id),
@@ -82,9 +86,9 @@ pub fn one_device<'a>(
         return (part, vec![check]);
     };
     let mut split = interval::split(&curve, timeline, parents, None);
-    let (model, doubts) = model_of(device, readings, run, timeline, &curve, &split, options);
+    let (model, doubts) = model_of(&sensed, run, timeline, &curve, &split, options);
     if let Ok(Some(model)) = &model
-        && let Some(placed) = placed(device, readings, run, model)
+        && let Some(placed) = placed(&sensed, run, model)
     {
         curve = placed;
     }
@@ -130,7 +134,7 @@ pub fn one_device<'a>(
     }
     part.figures = split.figures;
     part.max_power = max_power(readings, &curve, run);
-    part.timing = timing(device, &curve, model.as_ref());
+    part.timing = timing(&sensed.device, &curve, model.as_ref());
     part.found = model.as_ref().map(Model::found);
     let mut found = checks::of_device(device, &curve.story, run.seconds());
     found.extend(doubts);
@@ -141,7 +145,8 @@ pub fn one_device<'a>(
 
 /// The curve again, its cells where the model found the sensors' windows to lie, where it knows that better than what is believed
 /// of all boards.
-fn placed(device: &Device, readings: &DeviceStreams, run: Interval, model: &Model) -> Option<Curve> {
+fn placed(sensed: &Sensed<'_>, run: Interval, model: &Model) -> Option<Curve> {
+    let device: &Device = &sensed.device;
     let surer = |found: &&Found| found.delay_sd_ms * 1e-3 < DELAY_SD_S;
     let (power, counter) = (model.power.as_ref().filter(surer), model.counter.as_ref().filter(surer));
     let timing = |found: &Found| SensorTiming {
@@ -164,7 +169,7 @@ fn placed(device: &Device, readings: &DeviceStreams, run: Interval, model: &Mode
     } else {
         Sources::PowerAlone
     };
-    let mut curve = curve::build(&device, &readings.power, run, sources)?;
+    let mut curve = curve::build(&device, sensed, run, sources)?;
     let by = if curve.method == Method::Counter {
         counter
     } else {
@@ -176,20 +181,20 @@ fn placed(device: &Device, readings: &DeviceStreams, run: Interval, model: &Mode
 
 /// The sensor model where it has something to add, or why there is none.
 fn model_of(
-    device: &Device,
-    readings: &DeviceStreams,
+    sensed: &Sensed<'_>,
     run: Interval,
     timeline: &Timeline,
     curve: &Curve,
     split: &interval::Split,
     options: &Options,
 ) -> (Result<Option<Model>, Refusal>, Option<Check>) {
+    let device: &Device = &sensed.device;
     if options.estimator == Estimator::Interval || timeline.leaves < 2 || device.source == Source::Estimate {
         return (Ok(None), None);
     }
     let inputs = sensor_model::Inputs {
         device,
-        stream: &readings.power,
+        sensed,
         timeline,
         run,
         seconds: &split.seconds,

@@ -28,12 +28,12 @@ pub use closure::{Known, condition};
 pub use kind::CounterKind;
 pub use matrix::{Symmetric, dot};
 
-use crate::model::analysis::{FoundMs, FoundSensor, FoundStream};
+use crate::model::analysis::{FoundMs, FoundSensor, FoundStream, PowerOrigin};
 use crate::model::device::Device;
-use crate::model::sample::PowerStream;
 use crate::model::time::Interval;
 
 use super::curve::PowerRange;
+use super::sensed::Sensed;
 use super::timeline::Timeline;
 use design::{Shape, Theta};
 use discover::Discovered;
@@ -88,6 +88,8 @@ pub struct Model {
     pub kind: CounterKind,
     /// Whether phases were fitted in parts.
     pub in_parts: bool,
+    /// Whose updates those of the power are.
+    pub origin: Option<PowerOrigin>,
     /// For each leaf, energy by one half of the readings less that by the other, and how much of it noise explains (one standard
     /// deviation), joules.
     pub halves: Option<Vec<(f64, f64)>>,
@@ -109,6 +111,7 @@ impl Model {
                 u95: 2.0 * self.ramp.sd_ms,
             },
             in_parts: self.in_parts,
+            origin: self.origin.filter(|_| self.power.is_some()),
         }
     }
 }
@@ -143,7 +146,7 @@ pub enum Refusal {
 #[derive(Clone, Copy)]
 pub struct Inputs<'a> {
     pub device: &'a Device,
-    pub stream: &'a PowerStream,
+    pub sensed: &'a Sensed<'a>,
     pub timeline: &'a Timeline,
     pub run: Interval,
     /// Seconds of each leaf.
@@ -157,8 +160,8 @@ pub struct Inputs<'a> {
 
 /// Fit the model.
 pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
-    let power = rows::of_power(inputs.device, inputs.stream, inputs.run);
-    let counter = rows::of_counter(inputs.device, inputs.stream, inputs.run);
+    let power = rows::of_power(inputs.device, inputs.sensed, inputs.run);
+    let counter = rows::of_counter(inputs.device, inputs.sensed.polled, inputs.run);
     let leaves = inputs.seconds.iter().filter(|s| **s > 0.0).count();
     let enough = |rows: &Rows| rows.rows.len() >= ROWS_PER_LEAF * leaves + 12;
     let power = power.filter(|r| enough(r) && !(inputs.contradiction && counter.as_ref().is_some_and(enough)));
@@ -303,6 +306,7 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         ramp: estimate.ramp,
         kind,
         in_parts: shaped,
+        origin: inputs.sensed.origin(),
         halves,
     })
 }

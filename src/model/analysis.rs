@@ -110,6 +110,24 @@ pub struct FoundMs {
     pub u95: f64,
 }
 
+/// Which readings of a device's power were used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PowerOrigin {
+    /// What was read at each poll.
+    Polled,
+    /// What the driver kept in a buffer of its own.
+    Samples,
+}
+
+impl PowerOrigin {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Polled => "polled",
+            Self::Samples => "samples",
+        }
+    }
+}
+
 /// What was found about one stream of readings.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FoundStream {
@@ -135,6 +153,8 @@ pub struct FoundSensor {
     pub lag: FoundMs,
     /// Whether phases were fitted in parts, for their power has a shape.
     pub in_parts: bool,
+    /// Whose updates those of `power` are.
+    pub origin: Option<PowerOrigin>,
 }
 
 /// One device over the whole run.
@@ -153,6 +173,8 @@ pub struct DeviceAnalysis {
     pub found: Option<FoundSensor>,
     /// Share of the run spent inside this sensor's calls; `None` where there were none.
     pub call_share: Option<f64>,
+    /// Where its power is from; `None`: it gave none.
+    pub origin: Option<PowerOrigin>,
     /// Whether it is part of the sums (false where another recorded device contains it).
     pub in_total: bool,
 }

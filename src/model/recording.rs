@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::device::Device;
 use super::marker::{MarkerEvent, MarkerFaults};
-use super::sample::{HostStream, PowerStream, SensorEvent, StateStream, SweepStream};
+use super::sample::{HostStream, PowerStream, SampleStream, SensorEvent, StateStream, SweepStream};
 use super::time::{ClockAnchor, Interval, Timestamp};
 
 /// How the child ended.
@@ -98,6 +98,8 @@ impl Recording {
 pub struct DeviceStreams {
     pub power: PowerStream,
     pub state: StateStream,
+    /// What the driver kept by itself; empty where it keeps nothing finer than `power`.
+    pub samples: SampleStream,
 }
 
 /// A piece of a recording on its way to the file: everything that came in since the last piece.

@@ -61,6 +61,80 @@ pub struct StateStream {
     pub power_limit_watts: Vec<f64>,
 }
 
+/// Power samples that a driver kept in a buffer of its own, and the calls that fetched them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SampleStream {
+    /// The driver's own stamps, on our clock; ascending.
+    pub t: Vec<Timestamp>,
+    pub watts: Vec<f64>,
+    pub calls: SampleCalls,
+}
+
+/// The calls for a driver's buffer: one row each.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SampleCalls {
+    pub times: Times,
+    pub outcome: Vec<SampleOutcome>,
+    /// Samples that came and were kept.
+    pub taken: Vec<u32>,
+    /// Samples that came and were not: zeros, and stamps that do not ascend or lie in the future.
+    pub dropped: Vec<u32>,
+}
+
+/// What one call for a driver's buffer gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SampleOutcome {
+    Taken,
+    /// Nothing new in it, or too little to tell its spacing.
+    Dry,
+    /// No finer than the power readings: it is not asked again.
+    Coarse,
+    /// Its stamps are on no clock of the system, as far as can be told now.
+    Clock,
+    /// The call failed.
+    Failed,
+}
+
+impl SampleOutcome {
+    const ALL: [Self; 5] = [Self::Taken, Self::Dry, Self::Coarse, Self::Clock, Self::Failed];
+
+    /// The word in files.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Taken => "taken",
+            Self::Dry => "dry",
+            Self::Coarse => "coarse",
+            Self::Clock => "clock",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The inverse of [`Self::as_str`].
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == word)
+    }
+}
+
+/// What one call for a driver's buffer gave, and the samples.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SampleBatch {
+    pub outcome: SampleOutcome,
+    /// Ascending, and later than those of every batch before.
+    pub samples: Vec<(Timestamp, f64)>,
+    pub dropped: u32,
+}
+
+impl SampleBatch {
+    /// No samples, for this reason.
+    pub const fn nothing(outcome: SampleOutcome) -> Self {
+        Self {
+            outcome,
+            samples: Vec::new(),
+            dropped: 0,
+        }
+    }
+}
+
 /// The machine and the process tree under the child.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct HostStream {
@@ -135,6 +209,8 @@ pub struct Columns {
     pub memory_clock: bool,
     pub throttle_reasons: bool,
     pub power_limit: bool,
+    /// A buffer of samples that the driver fills by itself.
+    pub samples: bool,
 }
 
 /// How an energy counter counts.
@@ -238,6 +314,18 @@ impl StateStream {
             self.throttle_reasons.push(reading.throttle_reasons);
         }
         self.times.push(t, half_width_ns);
+    }
+}
+
+impl SampleStream {
+    /// Append what one call gave.
+    pub fn push(&mut self, t: Timestamp, half_width_ns: u32, batch: &SampleBatch) {
+        self.t.extend(batch.samples.iter().map(|sample| sample.0));
+        self.watts.extend(batch.samples.iter().map(|sample| sample.1));
+        self.calls.times.push(t, half_width_ns);
+        self.calls.outcome.push(batch.outcome);
+        self.calls.taken.push(batch.samples.len() as u32);
+        self.calls.dropped.push(batch.dropped);
     }
 }
 

@@ -6,7 +6,7 @@ use hdf5::{File, Group};
 
 use super::error::{Fault, RecordingError};
 use super::open::open;
-use super::{baseline, device, journal, markers, run, streams, version};
+use super::{baseline, device, journal, markers, run, samples, streams, version};
 use crate::model::device::Device;
 use crate::model::recording::{Chunk, DeviceStreams, Recording, RunEnd, RunInfo};
 use crate::model::sample::Columns;
@@ -81,6 +81,7 @@ impl Reader {
             Ok(DeviceStreams {
                 power: streams::read_power(group)?,
                 state: streams::read_state(group)?,
+                samples: samples::read(group)?,
             })
         })
     }

@@ -115,6 +115,28 @@ pub mod state {
     }
 }
 
+/// Power samples that the driver kept in a buffer of its own (*device*, [`Pace::Burst`]; since 1.2); absent where it keeps none that
+/// are finer than `power`.
+pub mod samples {
+    use super::{ColumnSpec, Dtype};
+    columns! {
+        T = "samples/t", Time, "ns", "the driver's own stamp of the sample, as CLOCK_MONOTONIC";
+        WATTS = "samples/watts", Figure, "W", "power, as the driver's own buffer has it";
+    }
+}
+
+/// The calls that fetched them (*device*, [`Pace::Slow`]; since 1.2).
+pub mod sample_calls {
+    use super::{ColumnSpec, Dtype};
+    columns! {
+        T = "sample_calls/t", Time, "ns", "middle of the call, CLOCK_MONOTONIC";
+        HALF_WIDTH = "sample_calls/half_width", Nanos, "ns", "half the length of the call";
+        OUTCOME = "sample_calls/outcome", Word, "", "taken, dry, coarse, clock or failed";
+        TAKEN = "sample_calls/taken", Number, "", "samples that it gave and that were kept";
+        DROPPED = "sample_calls/dropped", Number, "", "samples that it gave and that were not: zeros, stamps that do not ascend";
+    }
+}
+
 /// The machine and the process tree ([`Pace::Slow`]).
 pub mod host {
     use super::{ColumnSpec, Dtype};
@@ -245,6 +267,8 @@ pub mod end {
 pub const TABLES: &[(&str, Pace, &[ColumnSpec])] = &[
     ("DEVICE/power, DEVICE/energy", Pace::Sweep, power::ALL),
     ("DEVICE/state", Pace::Slow, state::ALL),
+    ("DEVICE/samples", Pace::Burst, samples::ALL),
+    ("DEVICE/sample_calls", Pace::Slow, sample_calls::ALL),
     ("host", Pace::Slow, host::ALL),
     ("sampler", Pace::Sweep, sampler::ALL),
     ("markers", Pace::Burst, markers::ALL),

@@ -8,6 +8,7 @@ use super::attributes::{get, get_if, set, set_if, set_text};
 use super::cell::{Cell, count, given};
 use super::column::{Append, Column, Storage};
 use super::error::Fault;
+use super::samples;
 use super::schema::{ColumnSpec, Pace, power, state};
 use super::table::{TableReader, dataset};
 use crate::model::sample::{Columns, CounterUnit, PowerStream, StateStream, Times};
@@ -300,12 +301,13 @@ pub(super) fn read_columns(device: &Group) -> Result<Columns, Fault> {
         memory_clock: there(&state::MEMORY_CLOCK)?,
         throttle_reasons: there(&state::THROTTLE_REASONS)?,
         power_limit: there(&state::POWER_LIMIT)?,
+        samples: samples::present(device)?,
     })
 }
 
 /// The time of the last reading in the file.
 pub(super) fn last_seen(device: &Group) -> Result<Option<Timestamp>, Fault> {
-    let mut last = None;
+    let mut last = samples::last_seen(device)?.map(Timestamp::as_nanos);
     let tables = [
         (&power::T, power::ALL),
         (&power::ENERGY_T, power::ALL),

@@ -19,8 +19,8 @@ impl fmt::Display for SchemaVersion {
     }
 }
 
-/// What this program writes. 1.1 added the table `baseline` and the attribute `imported`.
-pub const CURRENT: SchemaVersion = SchemaVersion { major: 1, minor: 1 };
+/// What this program writes. 1.1 added the table `baseline` and the attribute `imported`, 1.2 the drivers' own samples.
+pub const CURRENT: SchemaVersion = SchemaVersion { major: 1, minor: 2 };
 
 /// The oldest major version this program reads.
 pub const OLDEST_MAJOR: u32 = 1;

@@ -25,6 +25,7 @@ use super::journal::{ClockTable, EndTable, EventTable, HostTable, StartTable, Sw
 use super::markers::{FaultTable, MarkerTable};
 use super::open::{LOCKING, close_on_exec};
 use super::run::Origin;
+use super::samples::SampleTables;
 use super::streams::{PowerTable, StateTable};
 use super::{device, run};
 use crate::model::device::Device;
@@ -50,7 +51,7 @@ struct Open {
 
 /// Everything that gets rows.
 struct Tables {
-    devices: Vec<(PowerTable, Option<StateTable>)>,
+    devices: Vec<(PowerTable, Option<StateTable>, Option<SampleTables>)>,
     host: HostTable,
     sweeps: SweepTable,
     anchors: ClockTable,
@@ -194,6 +195,7 @@ impl Tables {
                 Ok((
                     PowerTable::create(&group, columns, storage)?,
                     StateTable::create(&group, columns, storage)?,
+                    SampleTables::create(&group, columns, storage)?,
                 ))
             })
             .collect::<Result<_, Fault>>()?;
@@ -220,7 +222,7 @@ impl Tables {
                 self.devices.len()
             )));
         }
-        for ((power, state), streams) in self.devices.iter_mut().zip(&chunk.devices) {
+        for ((power, state, samples), streams) in self.devices.iter_mut().zip(&chunk.devices) {
             if !streams.power.times.is_empty() {
                 power.push(&streams.power)?;
             }
@@ -228,6 +230,9 @@ impl Tables {
                 && !streams.state.times.is_empty()
             {
                 state.push(&streams.state)?;
+            }
+            if let Some(samples) = samples {
+                samples.push(&streams.samples)?;
             }
         }
         chunk.released.iter().for_each(|t| self.start.push(*t));
@@ -249,9 +254,10 @@ impl Tables {
 
     fn columns(&mut self) -> Vec<&mut dyn Append> {
         let mut all = Vec::new();
-        for (power, state) in &mut self.devices {
+        for (power, state, samples) in &mut self.devices {
             all.extend(power.columns());
             all.extend(state.iter_mut().flat_map(StateTable::columns));
+            all.extend(samples.iter_mut().flat_map(SampleTables::columns));
         }
         all.extend(self.host.columns());
         all.extend(self.sweeps.columns());

@@ -77,6 +77,7 @@ fn analysed(device: Device, energy: EnergyEstimate, max_w: f64, util: f64, memor
         mean_memory_bytes: memory_gib.map(|g| g * GIB),
         max_memory_bytes: memory_gib.map(|g| (g * 1.1 * GIB) as u64),
         call_share: (!estimate).then_some(0.0031),
+        origin: (!estimate).then_some(PowerOrigin::Polled),
         in_total: true,
         found: None,
         device,

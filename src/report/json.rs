@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::{ReportError, notes};
 use crate::model::analysis::{
-    self, Analysis, DeviceAnalysis, DeviceEnergy, EnergyEstimate, FoundSensor, FoundStream, IdleBaseline, PhaseAnalysis,
+    self, Analysis, DeviceAnalysis, DeviceEnergy, EnergyEstimate, FoundSensor, FoundStream, IdleBaseline,
+    PhaseAnalysis, PowerOrigin,
 };
 use crate::model::study::Study;
 use crate::model::units::{Joules, Seconds, Watts};
@@ -95,6 +96,7 @@ struct Device<'a> {
     mean_memory_bytes: Option<f64>,
     max_memory_bytes: Option<u64>,
     in_total: bool,
+    power_stream: Option<&'static str>,
     sensor: Option<Sensor>,
     sensor_call_share: Option<f64>,
 }
@@ -102,6 +104,7 @@ struct Device<'a> {
 /// What the readings say of the sensor; `u95_*` are half-widths of 95 % intervals.
 #[derive(Serialize)]
 struct Sensor {
+    power_stream: Option<&'static str>,
     power: Option<SensorStream>,
     counter: Option<SensorStream>,
     counter_kind: &'static str,
@@ -331,6 +334,7 @@ fn baseline(idle: &IdleBaseline) -> Baseline<'_> {
 
 fn sensor(found: &FoundSensor) -> Sensor {
     Sensor {
+        power_stream: found.origin.map(PowerOrigin::as_str),
         power: found.power.as_ref().map(sensor_stream),
         counter: found.counter.as_ref().map(sensor_stream),
         counter_kind: found.counter_kind,
@@ -371,6 +375,7 @@ fn device<'a>(d: &'a DeviceAnalysis, net: Option<&EnergyEstimate>) -> Device<'a>
         mean_memory_bytes: d.mean_memory_bytes,
         max_memory_bytes: d.max_memory_bytes,
         in_total: d.in_total,
+        power_stream: d.origin.map(PowerOrigin::as_str),
         sensor: d.found.as_ref().map(sensor),
         sensor_call_share: d.call_share,
     }

@@ -3,7 +3,7 @@
 //! Each explanation appears only where the mark it explains is used.
 
 use super::format;
-use crate::model::analysis::{Analysis, CheckStatus, DeviceAnalysis, EnergyEstimate, Grade, Method};
+use crate::model::analysis::{Analysis, CheckStatus, DeviceAnalysis, EnergyEstimate, Grade, Method, PowerOrigin};
 use crate::model::device::Source;
 
 /// When, where, how long and how it ended: `2026-11-23T22:12:04Z on node17 · 2 m 04 s · exit 0`.
@@ -194,6 +194,11 @@ fn timing(analysis: &Analysis) -> Vec<String> {
             (Some(update), None) => format!("a new reading every {}", ms(update)),
             (None, Some(window)) => format!("a reading is the mean of {}", ms(window)),
             (None, None) => continue,
+        };
+        let text = if d.origin == Some(PowerOrigin::Samples) {
+            text + ", from the driver's own samples"
+        } else {
+            text
         };
         match groups.iter_mut().find(|(t, _)| *t == text) {
             Some((_, members)) => members.push(d),

@@ -146,7 +146,7 @@ struct Group<'a> {
 
 impl Group<'_> {
     fn write<W: Write + Send>(&self, group: &mut SerializedRowGroupWriter<'_, W>) -> Result<(), ParquetError> {
-        let DeviceStreams { power, state } = self.streams;
+        let DeviceStreams { power, state, .. } = self.streams;
         let id = ByteArray::from(self.device.id.0.as_str());
         put::<ByteArrayType, W>(group, &vec![id; self.rows.len()], None)?;
         let stamped = |of: fn(i64, u32) -> f64| -> Vec<f64> {

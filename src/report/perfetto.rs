@@ -41,7 +41,7 @@ pub fn write<E: From<Error>>(
         }))?;
     }
     for device in &recording.devices {
-        let DeviceStreams { power, state } = streams(device)?;
+        let DeviceStreams { power, state, .. } = streams(device)?;
         let id = &device.id.0;
         events.counter(
             origin,

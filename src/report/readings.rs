@@ -41,7 +41,7 @@ pub fn write<E: From<Error>>(
     table.write_record(HEADER).map_err(io)?;
     for device in &recording.devices {
         let streams = streams(device)?;
-        let DeviceStreams { power, state } = &streams;
+        let DeviceStreams { power, state, .. } = &streams;
         for reading in in_order(&streams) {
             let mut row = vec![String::new(); HEADER.len()];
             row[0].clone_from(&device.id.0);

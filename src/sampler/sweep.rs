@@ -1,4 +1,4 @@
-//! One sweep: every fast sensor that is due, then the slow figures of at most one device.
+//! One sweep: every fast sensor that is due, then the slow figures of at most one device, and the driver's buffer of at most one.
 
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
@@ -20,6 +20,8 @@ pub struct Sweeper {
     devices: Vec<Polled>,
     /// Device whose slow figures are looked at next.
     turn: usize,
+    /// Device whose buffer is emptied next.
+    samples_turn: usize,
     chunk: Chunk,
     sink: SyncSender<Chunk>,
     handed_over: Timestamp,
@@ -34,6 +36,8 @@ struct Polled {
     /// When it is expected to say something new; without one, always.
     rhythm: Option<Rhythm>,
     state_due: Option<Timestamp>,
+    /// When the driver's own buffer is emptied next.
+    samples_due: Option<Timestamp>,
     failing: bool,
 }
 
@@ -58,6 +62,7 @@ impl Sweeper {
                 rhythm: (polling == Polling::Adaptive)
                     .then(|| Rhythm::new(interval.max(sensor.power_period()).as_nanos() as i64)),
                 state_due: sensor.state_period().map(|_| now),
+                samples_due: sensor.sample_period().map(|_| now),
                 failing: false,
                 sensor,
             })
@@ -66,6 +71,7 @@ impl Sweeper {
         Self {
             devices,
             turn: 0,
+            samples_turn: 0,
             chunk,
             sink,
             handed_over: now,
@@ -78,6 +84,7 @@ impl Sweeper {
         for index in 0..self.devices.len() {
             self.read_power(index);
             self.read_state(index);
+            self.read_samples(index);
         }
         self.anchor();
     }
@@ -89,7 +96,7 @@ impl Sweeper {
         let wanted = self
             .devices
             .iter_mut()
-            .flat_map(|polled| [polled.power_wanted(now), polled.state_due]);
+            .flat_map(|polled| [polled.power_wanted(now), polled.state_due, polled.samples_due]);
         wanted.flatten().fold(latest, Timestamp::min)
     }
 
@@ -102,6 +109,7 @@ impl Sweeper {
             }
         }
         self.read_one_state(due);
+        self.read_some_samples(due);
         let end = clock::now();
         self.chunk.sweeps.due.push(due);
         self.chunk.sweeps.late_ns.push(saturating(start - due));
@@ -218,6 +226,31 @@ impl Sweeper {
         }
     }
 
+    /// Buffers take turns too.
+    fn read_some_samples(&mut self, due: Timestamp) {
+        let devices = self.devices.len();
+        let mut turns = (0..devices).map(|offset| (self.samples_turn + offset) % devices);
+        if let Some(index) = turns.find(|&index| self.devices[index].samples_due.is_some_and(|at| at <= due)) {
+            self.samples_turn = index + 1;
+            self.read_samples(index);
+        }
+    }
+
+    fn read_samples(&mut self, index: usize) {
+        let polled = &mut self.devices[index];
+        if polled.samples_due.is_none() {
+            return;
+        }
+        let before = clock::now();
+        let batch = polled.sensor.read_samples();
+        let after = clock::now();
+        polled.samples_due = polled.sensor.sample_period().map(|period| after + period);
+        let half = saturating((after - before) / 2);
+        if let Some(streams) = self.chunk.devices.get_mut(index) {
+            streams.samples.push(before.midpoint(after), half, &batch);
+        }
+    }
+
     fn failed(&mut self, index: usize, t: Timestamp, error: ReadError) {
         let polled = &mut self.devices[index];
         let kind = match error {
@@ -225,6 +258,7 @@ impl Sweeper {
             ReadError::Gone(_) | ReadError::Fatal(_) => {
                 polled.power_due = None;
                 polled.state_due = None;
+                polled.samples_due = None;
                 SensorEventKind::Lost
             }
         };

@@ -106,6 +106,7 @@ impl Sensor for HwmonDevice {
             memory_clock: f.memory_clock.is_some(),
             throttle_reasons: false,
             power_limit: f.limit.is_some(),
+            samples: false,
         }
     }
 

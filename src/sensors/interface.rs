@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::model::device::Device;
-use crate::model::sample::{Columns, PowerReading, StateReading};
+use crate::model::sample::{Columns, PowerReading, SampleBatch, SampleOutcome, StateReading};
 
 /// Why a read gave nothing: each variant says what the sampler does next.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -57,6 +57,17 @@ pub trait Sensor: Send {
     /// The driver's own buffer of power readings, if it has one. Looked at once, never in the fast loop.
     fn sample_buffer(&self) -> Option<SampleBuffer> {
         None
+    }
+
+    /// Time between two [`Self::read_samples`] calls. `None`: there is no buffer that is worth a call, now or ever again.
+    fn sample_period(&self) -> Option<Duration> {
+        None
+    }
+
+    /// The samples that came into the driver's own buffer since the last call. A failure is an outcome like others: what the buffer
+    /// would have given is missing, and nothing else is.
+    fn read_samples(&mut self) -> SampleBatch {
+        SampleBatch::nothing(SampleOutcome::Failed)
     }
 
     /// Utilization, memory, clocks and the like.

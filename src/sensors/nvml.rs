@@ -16,6 +16,7 @@ pub mod fields;
 pub mod gpu;
 pub mod handle;
 pub mod library;
+pub mod samples;
 pub mod scopes;
 pub mod state;
 pub mod survey;

@@ -111,6 +111,7 @@ impl Sensor for SimulatedGpu {
             memory_clock: true,
             throttle_reasons: true,
             power_limit: true,
+            samples: false,
         }
     }
 

@@ -11,11 +11,16 @@ const WATTS: f64 = 200.0;
 const SCRIPT: &str = r#"m="$POWERPROF_MARKERS"
 for name in one two three four; do echo "begin $name" > "$m"; sleep 1; echo "end $name" > "$m"; sleep 0.5; done"#;
 
-/// A GPU of 200 W whose readings scatter by a watt; `change` breaks it.
+/// A GPU of 200 W whose readings scatter by a watt, without a ring that would stand in; `change` breaks it.
 fn report(change: impl Fn(&mut Value)) -> Value {
     let place = Place::new();
     let library = fake_nvml::library_path().unwrap_or_else(|error| panic!("{error}"));
-    let mut config = json!({"gpus": [{"profile": "a100", "truth": {"constant": WATTS}, "sensor": {"noise_w": 1.0}}]});
+    let mut config = json!({"gpus": [{
+        "profile": "a100",
+        "truth": {"constant": WATTS},
+        "sensor": {"noise_w": 1.0},
+        "samples": {"supported": false},
+    }]});
     change(&mut config);
     let config = place.write("gpus.json", &config.to_string());
     let mut command: Command = place.powerprof(["-o", "run.h5", "--", "sh", "-c", SCRIPT]);
@@ -131,6 +136,22 @@ fn refusals_and_zeros_now_and_then() {
         right(&report, path);
     }
     total_holds(&report);
+}
+
+/// Ten seconds of samples wait in the ring until the driver answers again.
+#[test]
+fn a_ring_of_samples_bridges_a_call_that_hangs() {
+    let report = report(|config| {
+        config["gpus"][0]["counter"] = json!({"kind": "none"});
+        config["gpus"][0]["samples"] = json!({"period_ms": 20, "length": 500});
+        config["faults"] = json!([{"from_s": 2.2, "until_s": 4.2, "effect": "hang"}]);
+    });
+    for path in ["one", "two", "three", "four"] {
+        right(&report, path);
+    }
+    total_holds(&report);
+    assert_eq!(check(&report, "coverage:gpu0")["status"], "pass");
+    assert_eq!(gpu(&report)["power_stream"], "samples");
 }
 
 #[test]

@@ -73,7 +73,9 @@ fn moves_of_the_counter(place: &Place, sharp: f64) -> (usize, f64) {
 
 #[test]
 fn adaptive_polling_asks_far_less_and_loses_no_update() {
-    let config = json!({"gpus": [{"profile": "a100", "truth": {"constant": 200}, "sensor": {"noise_w": 1.0}}]});
+    let config = json!({"gpus": [{
+        "profile": "a100", "truth": {"constant": 200}, "sensor": {"noise_w": 1.0}, "samples": {"supported": false},
+    }]});
     let (mut calls, mut sharp) = (Vec::new(), Vec::new());
     for polling in ["steady", "adaptive"] {
         let place = Place::new();

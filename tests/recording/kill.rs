@@ -209,6 +209,18 @@ fn check(path: &Path, acked: u64) -> u64 {
             got.state.times.len(),
             &|n| format!("{:?}", &may.state.memory_used_bytes[..n]),
         );
+        begins(
+            format!("{:?}", (&got.samples.t, &got.samples.watts)),
+            must.samples.t.len(),
+            got.samples.t.len(),
+            &|n| format!("{:?}", (&may.samples.t[..n], &may.samples.watts[..n])),
+        );
+        begins(
+            format!("{:?}", got.samples.calls.outcome),
+            must.samples.calls.times.len(),
+            got.samples.calls.times.len(),
+            &|n| format!("{:?}", &may.samples.calls.outcome[..n]),
+        );
     }
     assert!(acked == 0 || recording.last_seen >= made::time(acked - 1));
     sweeps

@@ -7,8 +7,8 @@ use powerprof::model::device::{Calibration, Device, DeviceId, DeviceKind, Sensor
 use powerprof::model::marker::{MarkerEvent, MarkerFaults, MarkerVerb};
 use powerprof::model::recording::{Chunk, DeviceStreams, HostInfo, Recording, RunInfo};
 use powerprof::model::sample::{
-    Columns, CounterUnit, HostReading, PowerReading, PowerStream, SensorEvent, SensorEventKind, StateReading,
-    StateStream,
+    Columns, CounterUnit, HostReading, PowerReading, PowerStream, SampleBatch, SampleOutcome, SensorEvent,
+    SensorEventKind, StateReading,
 };
 use powerprof::model::time::{ClockAnchor, Timestamp};
 use powerprof::model::units::Watts;
@@ -16,6 +16,7 @@ use powerprof::model::units::Watts;
 /// Sweeps between two state readings, host readings and markers.
 pub const STATE_EVERY: u64 = 100;
 pub const MARKER_EVERY: u64 = 7;
+pub const SAMPLES_EVERY: u64 = 80;
 pub const INTERVAL_NS: i64 = 10_000_000;
 
 const START: i64 = 5_000_000_000_000;
@@ -111,6 +112,7 @@ pub fn gpu(index: u32) -> (Device, Columns) {
         memory_clock: true,
         throttle_reasons: true,
         power_limit: true,
+        samples: index == 0,
     };
     (device, columns)
 }
@@ -173,6 +175,19 @@ fn state(device: usize, row: u64) -> StateReading {
     }
 }
 
+/// What one call for the driver's buffer gave: every third gave nothing.
+fn samples(call: u64) -> SampleBatch {
+    if call % 3 == 2 {
+        return SampleBatch::nothing(SampleOutcome::Dry);
+    }
+    let at = |i: u64| time((call * SAMPLES_EVERY + i).saturating_sub(SAMPLES_EVERY)).plus_nanos(333);
+    SampleBatch {
+        outcome: SampleOutcome::Taken,
+        samples: (1..=5).map(|i| (at(i), 250.0 + i as f64 / 3.0)).collect(),
+        dropped: (call % 2) as u32,
+    }
+}
+
 fn host(row: u64) -> HostReading {
     HostReading {
         cpu_pct: Some((row % 100) as f64),
@@ -211,7 +226,7 @@ pub fn chunk(devices: &[(Device, Columns)], from: u64, to: u64) -> Chunk {
             .iter()
             .map(|(_, c)| DeviceStreams {
                 power: PowerStream::with_columns(c),
-                state: StateStream::default(),
+                ..DeviceStreams::default()
             })
             .collect(),
         ..Chunk::default()
@@ -227,6 +242,11 @@ pub fn chunk(devices: &[(Device, Columns)], from: u64, to: u64) -> Chunk {
                 chunk.devices[position]
                     .state
                     .push(columns, t, 50_000, &state(position, sweep / STATE_EVERY));
+            }
+            if sweep.is_multiple_of(SAMPLES_EVERY) && columns.samples {
+                chunk.devices[position]
+                    .samples
+                    .push(t, 30_000, &samples(sweep / SAMPLES_EVERY));
             }
         }
         chunk

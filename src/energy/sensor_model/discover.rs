@@ -3,6 +3,7 @@
 //! Owns the priors. Published tables of windows and delays are a place to start from, never an answer: boards of one architecture differ
 //! (JimZeyuYang/GPU_Power_Benchmark lists 17.6 to 25.4 ms for A100s).
 
+use crate::model::analysis::PowerOrigin;
 use crate::model::device::Device;
 
 use super::Inputs;
@@ -23,6 +24,9 @@ pub const FINDING: usize = 4000;
 const FAR_ROWS: usize = 400;
 const FAR: std::ops::RangeInclusive<i32> = 6..=80;
 const FAR_STEP_MS: f64 = 3.0;
+/// A driver may stamp its own samples at the beginning of their windows, or anywhere in them: delays below zero. Those of polled readings
+/// are not seen before their windows end.
+const EARLY: std::ops::RangeInclusive<i32> = -12..=-2;
 const FAR_STARTS: usize = 6;
 /// How much less likely what is unusual is before looking (logarithm), and how far behind the likeliest a rival may be.
 const UNUSUAL: f64 = 6.0;
@@ -81,11 +85,8 @@ pub fn power(inputs: &Inputs, setting: &Setting, rows: &Rows) -> Discovered {
 /// The delay that is believed of most boards, unless this one's was found far from it: then they say nothing of it.
 fn usual_delay(found: f64) -> f64 {
     const USUAL_MS: f64 = 5.0;
-    if found < FAR_STEP_MS * f64::from(*FAR.start()) {
-        USUAL_MS
-    } else {
-        found
-    }
+    let [early, far] = [EARLY.end(), FAR.start()].map(|i| FAR_STEP_MS * f64::from(*i));
+    if found > early && found < far { USUAL_MS } else { found }
 }
 
 /// What is believed of a power stream, its window aside.
@@ -180,11 +181,17 @@ impl<'a> Search<'a> {
         let late: Vec<f64> = FAR.step_by(every * every).map(|i| FAR_STEP_MS * f64::from(i)).collect();
         let late = tried(&some, &thinned(&windows, 3), &late);
         let mut far: Vec<(Theta, f64)> = late.into_iter().take(1).collect();
-        far.extend(least_about(tried(
-            &some,
-            &unusual(&windows, setting.run_s),
-            &thinned(&usual, 2),
-        )));
+        // A low pass has its readings from all the time before: its search is dear, and short.
+        let unusual = unusual(&windows, setting.run_s);
+        let windows: Vec<f64> = match shape {
+            Shape::Boxcar => unusual,
+            Shape::LowPass => unusual.into_iter().filter(|w| *w < period).step_by(3).collect(),
+        };
+        if inputs.sensed.origin() == Some(PowerOrigin::Samples) {
+            let early: Vec<f64> = EARLY.map(|i| FAR_STEP_MS * f64::from(i)).collect();
+            far.extend(least_about(tried(&some, &thinned(&windows, 2), &early)));
+        }
+        far.extend(least_about(tried(&some, &windows, &thinned(&usual, 2))));
         Self {
             inputs,
             setting,

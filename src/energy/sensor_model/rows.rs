@@ -4,7 +4,7 @@
 //! two ticks. Both become a [`Row`]; times are seconds since the run began.
 
 use crate::energy::counter::{self, CounterStep};
-use crate::energy::integrate;
+use crate::energy::sensed::Sensed;
 use crate::model::device::Device;
 use crate::model::sample::PowerStream;
 use crate::model::time::Interval;
@@ -94,8 +94,8 @@ fn sharp(halves: &[f64]) -> (Vec<usize>, f64) {
 }
 
 /// Power readings whose windows can lie inside the run.
-pub fn of_power(device: &Device, stream: &PowerStream, run: Interval) -> Option<Rows> {
-    let (mut updates, _, _) = integrate::updates(device, stream);
+pub fn of_power(device: &Device, sensed: &Sensed<'_>, run: Interval) -> Option<Rows> {
+    let mut updates = sensed.updates();
     updates.retain(|u| !u.after_hole);
     let halves: Vec<f64> = updates.iter().map(|u| u.half_ns as f64 * 1e-9).collect();
     let (kept, half) = sharp(&halves);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nvml_wrapper::error::NvmlError;
 
 use crate::model::device::{Device, SensorTiming};
-use crate::model::sample::{Columns, CounterUnit, PowerReading, StateReading};
+use crate::model::sample::{Columns, CounterUnit, PowerReading, SampleBatch, SampleOutcome, StateReading};
 use crate::sensors::interface::{ReadError, SampleBuffer, Sensor};
 
 use super::buffer;
@@ -17,6 +17,7 @@ use super::chip::Chip;
 use super::faults::{GapPolicy, is_gone};
 use super::fields::{Batch, POWER_AVERAGE, POWER_INSTANT, Scope, TOTAL_ENERGY};
 use super::handle::Handle;
+use super::samples::SampleReader;
 use super::state::{self, StateReader};
 use super::survey::Answers;
 use super::timing::{PowerCall, counter_prior, driver_branch, power_prior};
@@ -35,6 +36,7 @@ pub struct NvmlGpu {
     calls: Calls,
     gaps: GapPolicy,
     state: StateReader,
+    samples: Option<SampleReader>,
 }
 
 /// How this GPU's figures are asked: places in the batch, or calls of their own.
@@ -154,6 +156,7 @@ impl NvmlGpu {
         if power.counter.is_some() {
             device.counter_timing = counter_prior(chip);
         }
+        let (samples, said) = SampleReader::open(&handle, device.power_timing.update_period_ms);
         let mut note = |key: &str, value: Option<&str>| {
             if let Some(value) = value {
                 device.properties.insert(key.to_owned(), value.to_owned());
@@ -162,11 +165,13 @@ impl NvmlGpu {
         note("power_call", calls.power_call().map(PowerCall::as_str));
         note("energy_call", calls.counter_call());
         note("average_call", calls.average.map(|_| PowerCall::Average.as_str()));
+        note("sample_buffer", said.as_deref());
         Self {
             columns: Columns {
                 watts: power.watts,
                 average_watts: power.average_watts,
                 counter: power.counter,
+                samples: samples.is_some(),
                 ..state.columns()
             },
             handle,
@@ -174,6 +179,7 @@ impl NvmlGpu {
             calls,
             gaps: GapPolicy::default(),
             state,
+            samples,
         }
     }
 }
@@ -207,6 +213,17 @@ impl Sensor for NvmlGpu {
 
     fn sample_buffer(&self) -> Option<SampleBuffer> {
         buffer::look(&self.handle)
+    }
+
+    fn sample_period(&self) -> Option<Duration> {
+        self.samples.as_ref()?.period()
+    }
+
+    fn read_samples(&mut self) -> SampleBatch {
+        match &mut self.samples {
+            Some(samples) => samples.read(&self.handle),
+            None => SampleBatch::nothing(SampleOutcome::Failed),
+        }
     }
 
     fn read_state(&mut self) -> Result<StateReading, ReadError> {

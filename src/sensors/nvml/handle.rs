@@ -7,8 +7,10 @@
 use std::sync::Arc;
 
 use nvml_wrapper::Device;
-use nvml_wrapper::error::{NvmlError, nvml_sym, nvml_try};
-use nvml_wrapper_sys::bindings::{nvmlDevice_t, nvmlFieldValue_t, nvmlMemory_t};
+use nvml_wrapper::enum_wrappers::device::{SampleValueType, Sampling};
+use nvml_wrapper::error::{NvmlError, nvml_sym, nvml_try, nvml_try_count};
+use nvml_wrapper::struct_wrappers::device::Sample;
+use nvml_wrapper_sys::bindings::{nvmlDevice_t, nvmlFieldValue_t, nvmlMemory_t, nvmlSample_t, nvmlValue_t};
 
 use super::library::Library;
 
@@ -60,6 +62,54 @@ impl Handle {
         let count = i32::try_from(entries.len()).map_err(|_| NvmlError::InvalidArg)?;
         // SAFETY: `raw` is valid (see above) and `entries` points to `count` initialised entries that NVML may overwrite.
         nvml_try(unsafe { call(self.raw, count, entries.as_mut_ptr()) })
+    }
+
+    /// `nvmlDeviceGetSamples` of total power without a place for them: how many there can be.
+    pub fn power_samples_room(&self) -> Result<u32, NvmlError> {
+        let call = nvml_sym(self.library.nvml().lib().nvmlDeviceGetSamples.as_ref())?;
+        let (mut value_type, mut count) = (0, 0);
+        // SAFETY: `raw` is valid; without a buffer only the two numbers are written (nvml.h, `nvmlDeviceGetSamples`).
+        nvml_try_count(unsafe {
+            call(
+                self.raw,
+                Sampling::Power.as_c(),
+                0,
+                &mut value_type,
+                &mut count,
+                std::ptr::null_mut(),
+            )
+        })?;
+        Ok(count)
+    }
+
+    /// The same for at most `room` samples later than `after_us`: one call, where nvml-wrapper's own method makes two each time.
+    pub fn power_samples(&self, after_us: u64, room: u32) -> Result<Vec<Sample>, NvmlError> {
+        let call = nvml_sym(self.library.nvml().lib().nvmlDeviceGetSamples.as_ref())?;
+        if room == 0 {
+            return Err(NvmlError::NotFound);
+        }
+        let empty = nvmlSample_t {
+            timeStamp: 0,
+            sampleValue: nvmlValue_t { ullVal: 0 },
+        };
+        let mut samples = vec![empty; room as usize];
+        let (mut value_type, mut count) = (0, room);
+        // SAFETY: `raw` is valid, and `samples` points to `count` initialised entries that NVML may overwrite.
+        nvml_try(unsafe {
+            call(
+                self.raw,
+                Sampling::Power.as_c(),
+                after_us,
+                &mut value_type,
+                &mut count,
+                samples.as_mut_ptr(),
+            )
+        })?;
+        let value_type = SampleValueType::try_from(value_type)?;
+        let came = samples.into_iter().take(count as usize);
+        Ok(came
+            .map(|sample| Sample::from_tag_and_struct(&value_type, sample))
+            .collect())
     }
 
     /// `nvmlDeviceGetArchitecture` as a number: nvml-wrapper refuses those that are newer than itself.

@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fake_nvml::Installation;
-use fake_nvml::config::{Config, Counter, CounterKind, Effect, Fault, Gpu, Profile, Shape, Signal};
+use fake_nvml::config::{Config, Counter, CounterKind, Effect, Fault, Gpu, Profile, Samples, Shape, Signal};
 use fake_nvml::stats::Counts;
 use fake_nvml::status::Status as NvmlStatus;
 
 use crate::model::device::{DeviceId, DeviceKind, Source};
+use crate::model::sample::{SampleBatch, SampleOutcome};
 use crate::sensors::finding::Finding;
 use crate::sensors::interface::Sensor;
 
@@ -257,4 +258,71 @@ fn a_grace_hopper_module_contains_its_gpu_which_contains_its_memory() {
 #[test]
 fn an_ordinary_board_has_no_module_and_no_memory_device() {
     assert_eq!(Machine::of(h100()).ids(), ["gpu0"]);
+}
+
+/// A ring as the default one, and what is particular about it.
+fn ringed(profile: Profile, samples: Samples) -> Machine {
+    Machine::of(Gpu {
+        samples,
+        ..Gpu::new(profile, Shape::Constant(350.0))
+    })
+}
+
+#[test]
+fn a_finer_ring_is_emptied_without_repeating_or_missing_a_sample() {
+    let mut machine = ringed(Profile::H100, Samples::default());
+    let gpu = machine.gpu();
+    assert!(gpu.columns().samples);
+    let said = &gpu.device().properties["sample_buffer"];
+    assert!(
+        said.starts_with("20.0 ms apart, CLOCK_") && said.ends_with(", recorded"),
+        "{said}"
+    );
+    assert_eq!(gpu.sample_period(), Some(Duration::from_millis(800)));
+    let mut all = gpu.read_samples().samples;
+    assert!(all.len() >= 119, "{}", all.len());
+    let mut dropped = 0;
+    for _ in 0..5 {
+        std::thread::sleep(Duration::from_millis(50));
+        let batch = gpu.read_samples();
+        all.extend(batch.samples);
+        dropped += batch.dropped;
+    }
+    assert_eq!(dropped, 0);
+    assert!(all.iter().all(|sample| sample.1 == 350.0));
+    let gaps = all.windows(2).map(|pair| pair[1].0 - pair[0].0);
+    assert!(gaps.into_iter().all(|gap| (gap - 20_000_000).abs() < 100_000));
+    let age = crate::sensors::clock::now() - all[all.len() - 1].0;
+    assert!((0..1_000_000_000).contains(&age), "{age} ns old");
+}
+
+#[test]
+fn a_ring_as_coarse_as_the_readings_and_none_at_all_are_left() {
+    let mut coarse = ringed(Profile::V100, Samples::default());
+    assert!(!coarse.gpu().columns().samples);
+    assert_eq!(coarse.gpu().sample_period(), None);
+    assert_eq!(
+        coarse.gpu().device().properties["sample_buffer"],
+        "20.0 ms apart, not finer than the power readings: not recorded"
+    );
+    let none = Samples {
+        supported: false,
+        ..Samples::default()
+    };
+    let mut none = ringed(Profile::H100, none);
+    assert!(!none.gpu().columns().samples && !none.gpu().device().properties.contains_key("sample_buffer"));
+}
+
+#[test]
+fn a_dry_ring_is_asked_again() {
+    let dry = Samples {
+        dry_below_w: 1000.0,
+        ..Samples::default()
+    };
+    let mut machine = ringed(Profile::H100, dry);
+    let gpu = machine.gpu();
+    assert!(gpu.columns().samples);
+    assert!(gpu.device().properties["sample_buffer"].starts_with("dry when the recording began"));
+    assert_eq!(gpu.read_samples(), SampleBatch::nothing(SampleOutcome::Dry));
+    assert_eq!(gpu.sample_period(), Some(Duration::from_secs(1)));
 }
