@@ -41,9 +41,9 @@ pub struct Together {
     pub u95: f64,
 }
 
-/// The split with the model's knowledge in it, and what is only known together. Gives the split back as it was where the model says what
-/// cannot be: then it is not this sensor's.
-pub fn combine(split: Split, model: &Model, facts: &Facts) -> Result<(Split, Vec<Together>), Split> {
+/// The split with the model's knowledge in it, and what is only known together. `None` where the model says what cannot
+/// be: then it is not this sensor's.
+pub fn combine(split: &Split, model: &Model, facts: &Facts) -> Option<(Split, Vec<Together>)> {
     let Facts {
         parents,
         segments,
@@ -95,7 +95,7 @@ pub fn combine(split: Split, model: &Model, facts: &Facts) -> Result<(Split, Vec
         joules - slack > bounds.upper || joules + slack < bounds.joules - bounds.u95
     });
     if impossible {
-        return Err(split);
+        return None;
     }
     let mut figures: Vec<Figure> = Vec::with_capacity(split.figures.len());
     for (members, interval) in members.iter().zip(&split.figures) {
@@ -127,9 +127,9 @@ pub fn combine(split: Split, model: &Model, facts: &Facts) -> Result<(Split, Vec
     let split = Split {
         leaves: settled,
         figures,
-        ..split
+        ..split.clone()
     };
-    Ok((split, together))
+    Some((split, together))
 }
 
 /// The sums that say something of their own, the surest first. What follows from others is the same split of the same cells: counted

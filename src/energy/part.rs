@@ -114,15 +114,12 @@ pub fn one_device<'a>(
             unseen_sd_w: curve.range.sd(),
             estimator: options.estimator,
         };
-        match combine::combine(split, model, &facts) {
-            Ok((combined, pairs)) => {
+        match combine::combine(&split, model, &facts) {
+            Some((combined, pairs)) => {
                 split = combined;
                 together.extend(pairs.iter().filter_map(|pair| checks::of_pair(device, spans, pair)));
             }
-            Err(alone) => {
-                split = alone;
-                together.push(checks::of_contradiction(device));
-            }
+            None => together.push(checks::of_contradiction(device)),
         }
     }
     if is_locked {
