@@ -2,14 +2,15 @@
 //!
 //! Names are a contract: adding one is free, changing one makes `powerprof.report/2`. Numbers that are not finite are `null` too.
 
+mod blocks;
+
 use serde::Serialize;
 
+use self::blocks::{Alternative, AsPaper, Baseline, alternative, as_paper, baseline};
 use super::{ReportError, notes};
 use crate::model::analysis::{
-    self, Analysis, DeviceAnalysis, DeviceEnergy, EnergyEstimate, FoundSensor, FoundStream, IdleBaseline,
-    PhaseAnalysis, PowerOrigin,
+    Analysis, DeviceAnalysis, DeviceEnergy, EnergyEstimate, FoundSensor, FoundStream, PhaseAnalysis, PowerOrigin,
 };
-use crate::model::study::Study;
 use crate::model::units::{Joules, Seconds, Watts};
 
 /// The name of the schema.
@@ -62,23 +63,6 @@ struct Total {
     net_energy: Option<Energy>,
 }
 
-/// What was drawn before the command ran; the `net_energy` of everything is without it.
-#[derive(Serialize)]
-struct Baseline<'a> {
-    wall_s: f64,
-    before_start_s: f64,
-    interval_s: f64,
-    polling: Option<&'a str>,
-    devices: Vec<BaselineDevice<'a>>,
-}
-
-#[derive(Serialize)]
-struct BaselineDevice<'a> {
-    id: &'a str,
-    mean_power_w: Option<f64>,
-    u95_mean_power_w: Option<f64>,
-}
-
 #[derive(Serialize)]
 struct Device<'a> {
     id: &'a str,
@@ -127,20 +111,6 @@ struct SensorStream {
 }
 
 #[derive(Serialize)]
-struct Alternative<'a> {
-    estimator: &'static str,
-    total: Energy,
-    unattributed: Energy,
-    phases: Vec<AlternativePhase<'a>>,
-}
-
-#[derive(Serialize)]
-struct AlternativePhase<'a> {
-    path: &'a str,
-    energy: Energy,
-}
-
-#[derive(Serialize)]
 struct Phase<'a> {
     path: &'a str,
     name: &'a str,
@@ -186,25 +156,6 @@ struct Check<'a> {
     name: &'a str,
     status: &'static str,
     detail: &'a str,
-}
-
-#[derive(Serialize)]
-struct AsPaper<'a> {
-    study: &'static str,
-    device: Option<&'a str>,
-    rows: usize,
-    row_s: f64,
-    figures: Vec<PaperFigure<'a>>,
-}
-
-#[derive(Serialize)]
-struct PaperFigure<'a> {
-    name: &'a str,
-    unit: &'a str,
-    paper: Option<f64>,
-    exact: Option<f64>,
-    difference_pct: Option<f64>,
-    method: &'a str,
 }
 
 /// The analysis as indented JSON, a line feed at the end.
@@ -267,27 +218,6 @@ pub fn render(analysis: &Analysis) -> Result<String, ReportError> {
     Ok(serde_json::to_string_pretty(&report)? + "\n")
 }
 
-fn as_paper(study: &Study) -> AsPaper<'_> {
-    AsPaper {
-        study: super::format::STUDY,
-        device: study.device.as_deref(),
-        rows: study.rows,
-        row_s: Study::ROW_S,
-        figures: study
-            .figures
-            .iter()
-            .map(|f| PaperFigure {
-                name: f.name,
-                unit: f.unit,
-                paper: f.study,
-                exact: f.exact,
-                difference_pct: f.difference().map(|d| d * 100.0),
-                method: &f.method,
-            })
-            .collect(),
-    }
-}
-
 fn energy(e: &EnergyEstimate) -> Energy {
     Energy {
         joules: e.joules.map(Joules::get),
@@ -296,39 +226,6 @@ fn energy(e: &EnergyEstimate) -> Energy {
         method: e.method.as_str(),
         grade: e.grade.as_str(),
         upper_bound_joules: e.upper_bound.map(Joules::get),
-    }
-}
-
-fn alternative<'a>(analysis: &'a Analysis, other: &analysis::Alternative) -> Alternative<'a> {
-    let phases = analysis.phases.iter().zip(&other.phases);
-    Alternative {
-        estimator: other.estimator,
-        total: energy(&other.total),
-        unattributed: energy(&other.unattributed),
-        phases: phases
-            .map(|(phase, e)| AlternativePhase {
-                path: &phase.path,
-                energy: energy(e),
-            })
-            .collect(),
-    }
-}
-
-fn baseline(idle: &IdleBaseline) -> Baseline<'_> {
-    Baseline {
-        wall_s: idle.wall.get(),
-        before_start_s: idle.before_start.get(),
-        interval_s: idle.interval.get(),
-        polling: idle.polling.as_deref(),
-        devices: idle
-            .devices
-            .iter()
-            .map(|d| BaselineDevice {
-                id: &d.id,
-                mean_power_w: d.power.map(Watts::get),
-                u95_mean_power_w: d.u95.map(Watts::get),
-            })
-            .collect(),
     }
 }
 
