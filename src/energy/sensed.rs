@@ -15,7 +15,7 @@ use crate::model::recording::DeviceStreams;
 use crate::model::sample::{PowerStream, SampleStream};
 use crate::model::time::{Interval, Timestamp};
 
-use super::curve::{compare, cover, overlap_s, splice};
+use super::cell::{compare, cover, overlap_s, splice};
 use super::integrate::{self, Integrated, Update};
 
 /// Clearly finer: less than this share of the polled readings' period (as `sensors/nvml/samples` has it).
