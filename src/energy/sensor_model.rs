@@ -52,6 +52,7 @@ const ROWS_PER_LEAF: usize = 4;
 /// The largest difference between halves, in standard deviations: what is no chance any more, and what is usual among some ten leaves.
 const DISAGREE: f64 = 3.5;
 const USUAL_WORST: f64 = 1.7;
+const OFTEN: u64 = 12;
 /// A mean direction as long as this is a lock.
 const LOCKED: f64 = 0.8;
 
@@ -291,9 +292,20 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         let sd = |leaf: usize| 2.0 * estimate.statistical.at(leaf, leaf).max(0.0).sqrt();
         halves.iter().enumerate().map(|(leaf, &d)| (d, sd(leaf))).collect()
     });
-    // Halves that disagree by more than noise explains say how much more there is.
-    let off = |&(d, sd): &(f64, f64)| if sd > 0.0 { d.abs() / sd } else { 0.0 };
-    let worst = halves.iter().flatten().map(off).fold(0.0, f64::max);
+    // Halves that disagree by more than noise explains say how much more there is; of leaves that ran a few times, the edges disagree.
+    let often = inputs.timeline.segments();
+    let off = |(leaf, &(d, sd)): (usize, &(f64, f64))| {
+        if sd > 0.0 && often[leaf] >= OFTEN {
+            d.abs() / sd
+        } else {
+            0.0
+        }
+    };
+    let worst = halves
+        .iter()
+        .flat_map(|h| h.iter().enumerate())
+        .map(off)
+        .fold(0.0, f64::max);
     if worst > DISAGREE {
         let wider = (worst / USUAL_WORST).powi(2);
         estimate.covariance.a.iter_mut().for_each(|a| *a *= wider);

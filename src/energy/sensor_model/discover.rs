@@ -28,6 +28,8 @@ const FAR_STEP_MS: f64 = 3.0;
 /// are not seen before their windows end.
 const EARLY: std::ops::RangeInclusive<i32> = -12..=-2;
 const FAR_STARTS: usize = 6;
+/// With fewer stretches of phases than this, nothing unusual is believed.
+const REPEATED: usize = 60;
 /// How much less likely what is unusual is before looking (logarithm), and how far behind the likeliest a rival may be.
 const UNUSUAL: f64 = 6.0;
 const RIVALS_WITHIN: f64 = 12.0;
@@ -213,6 +215,10 @@ impl<'a> Search<'a> {
     /// The likeliest. What is unusual must be more likely than what is believed: a step later, or a step longer, everything looks
     /// almost the same.
     fn best(&self) -> Reached {
+        // A few edges fit whatever comes.
+        if self.inputs.timeline.states.len() < REPEATED {
+            return self.converged(self.near.0);
+        }
         let rows = self.rows.rows.len().min(FINDING) as f64;
         let near = self.converged(self.near.0);
         let promising = if self.near.0.shape == Shape::LowPass {
