@@ -185,3 +185,61 @@ fn members(parents: &[Option<usize>], leaves: usize) -> Vec<Vec<f64>> {
     }
     members
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::energy::sensor_model::{CounterKind, Ramp};
+
+    /// A phase of 100 J and the rest of the run, 50 J, each known to 10 J by the curve, and a model of both.
+    fn combined(energies: [f64; 2], sd: f64) -> Option<(Split, Vec<Together>)> {
+        let figure = |joules: f64| Figure {
+            joules,
+            u95: 10.0,
+            scale: 0.0,
+            upper: joules + 10.0,
+            method: Method::Integral,
+        };
+        let split = Split {
+            leaves: vec![100.0, 50.0],
+            seconds: vec![1.0, 1.0],
+            unseen_s: vec![0.0, 0.0],
+            seen_joules: vec![100.0, 50.0],
+            own_u95: vec![10.0, 10.0],
+            figures: vec![figure(100.0), figure(50.0), figure(150.0)],
+        };
+        let model = Model {
+            energies: energies.to_vec(),
+            covariance: Symmetric {
+                n: 2,
+                a: vec![sd * sd, 0.0, 0.0, sd * sd],
+            },
+            ramp: Ramp {
+                lag_ms: 0.0,
+                sd_ms: 0.0,
+            },
+            power: None,
+            counter: None,
+            kind: CounterKind::Unknown,
+            in_parts: false,
+            origin: None,
+            halves: None,
+        };
+        let facts = Facts {
+            parents: &[None],
+            segments: &[100, 100],
+            cell_s: 0.1,
+            unseen_sd_w: 100.0,
+            estimator: Estimator::Auto,
+        };
+        combine(&split, &model, &facts)
+    }
+
+    #[test]
+    fn a_model_that_says_what_the_cells_exclude_is_not_used() {
+        let (split, _) = combined([102.0, 49.0], 1.0).expect("they agree");
+        assert!((split.leaves[0] - 101.9).abs() < 0.3, "{split:?}");
+        assert!(combined([130.0, 20.0], 1.0).is_none(), "20 J off, and sure of it");
+        assert!(combined([130.0, 20.0], 30.0).is_some(), "20 J off, and not sure");
+    }
+}

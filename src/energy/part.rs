@@ -98,15 +98,11 @@ pub fn one_device<'a>(
         _ => {}
     }
     let is_locked = matches!(model, Err(Refusal::Locked(..)));
-    let model = model.ok().flatten();
+    let mut model = model.ok().flatten();
     // The first split only served to tell what the leaves draw.
-    split = interval::split(&curve, timeline, parents, None);
-    for _ in 0..SHARPENED {
-        let watts = leaf_watts(&split, &curve, model.as_ref());
-        split = interval::split(&curve, timeline, parents, Some(&watts));
-    }
+    split = sharpened(&curve, timeline, parents, model.as_ref());
     let mut together = Vec::new();
-    if let Some(model) = &model {
+    let combined = model.as_ref().map(|model| {
         let facts = Facts {
             parents,
             segments: &timeline.segments(),
@@ -114,12 +110,20 @@ pub fn one_device<'a>(
             unseen_sd_w: curve.range.sd(),
             estimator: options.estimator,
         };
-        match combine::combine(&split, model, &facts) {
-            Some((combined, pairs)) => {
-                split = combined;
-                together.extend(pairs.iter().filter_map(|pair| checks::of_pair(device, spans, pair)));
-            }
-            None => together.push(checks::of_contradiction(device)),
+        combine::combine(&split, model, &facts)
+    });
+    match combined {
+        None => {}
+        Some(Some((combined, pairs))) => {
+            split = combined;
+            together.extend(pairs.iter().filter_map(|pair| checks::of_pair(device, spans, pair)));
+        }
+        // Nothing of it is used, and that the cells lie where it has them neither.
+        Some(None) => {
+            model = None;
+            curve = curve::build(&sensed.device, &sensed, run, Sources::All).unwrap_or(curve);
+            split = sharpened(&curve, timeline, parents, None);
+            together.push(checks::of_contradiction(device));
         }
     }
     if is_locked {
@@ -138,6 +142,16 @@ pub fn one_device<'a>(
     found.extend(model.as_ref().and_then(|model| checks::of_halves(device, spans, model)));
     found.extend(together);
     (part, found)
+}
+
+/// The split, made anew until what it says of the leaves' powers hardly moves it.
+fn sharpened(curve: &Curve, timeline: &Timeline, parents: &[Option<usize>], model: Option<&Model>) -> interval::Split {
+    let mut split = interval::split(curve, timeline, parents, None);
+    for _ in 0..SHARPENED {
+        let watts = leaf_watts(&split, curve, model);
+        split = interval::split(curve, timeline, parents, Some(&watts));
+    }
+    split
 }
 
 /// The curve again, its cells where the model found the sensors' windows to lie, where it knows that better than what is believed
