@@ -3,6 +3,8 @@
 #[path = "cli/support.rs"]
 mod support;
 
+#[path = "cli/calibrate.rs"]
+mod calibrate;
 #[path = "cli/cut_off.rs"]
 mod cut_off;
 #[path = "cli/examples.rs"]
