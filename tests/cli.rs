@@ -19,6 +19,8 @@ mod faults;
 mod import;
 #[path = "cli/markers.rs"]
 mod markers;
+#[path = "cli/real_gpu.rs"]
+mod real_gpu;
 #[path = "cli/reports.rs"]
 mod reports;
 #[path = "cli/samples.rs"]

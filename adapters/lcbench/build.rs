@@ -25,7 +25,7 @@ fn main() {
         .include(include.join("torch/csrc/api/include"))
         .warnings(false) // they would be libtorch's headers'
         .flag("-fopenmp-simd") // reductions in vector registers; no runtime
-        .files(["shim/shim.cpp", "shim/block_attention.cpp"])
+        .files(["shim/shim.cpp", "shim/block_attention.cpp", "shim/cuda_graph.cpp"])
         .compile("lcbench_shim");
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
 }

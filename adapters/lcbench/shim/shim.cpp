@@ -47,25 +47,27 @@ std::vector<at::Tensor> contiguous(at::Tensor* const* tensors, size_t n) {
 using torch::autograd::AutogradContext;
 using torch::autograd::tensor_list;
 
-// Mean cross-entropy of rows (N, E) projected onto a table (V, E), bias (V), against labels (N). Beside autograd's own composition
-// it keeps one (N, V) tensor alive, not three.
+// Cross-entropy of rows (N, E) projected onto a table (V, E), bias (V), against labels (N): their mean, or their sum by weights (N).
+// Beside autograd's own composition it keeps one (N, V) tensor alive, not three.
 struct ProjectedCrossEntropy : torch::autograd::Function<ProjectedCrossEntropy> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& rows, const at::Tensor& table, const at::Tensor& bias,
-                            const at::Tensor& labels) {
+                            const at::Tensor& labels, const std::optional<at::Tensor>& weights) {
     auto log_p = at::log_softmax(at::addmm(bias, rows, table.t()), 1);
     auto at_label = labels.unsqueeze(1);
-    auto loss = log_p.gather(1, at_label).mean().neg();
-    ctx->save_for_backward({rows, table, at_label, log_p});
+    auto right = log_p.gather(1, at_label);
+    auto loss = weights ? right.squeeze(1).dot(*weights).neg() : right.mean().neg();
+    ctx->save_for_backward({rows, table, at_label, log_p, weights.value_or(at::Tensor())});
     return loss;
   }
 
   static tensor_list backward(AutogradContext* ctx, const tensor_list& gradients) {
     auto saved = ctx->get_saved_variables();
-    const auto &rows = saved[0], &table = saved[1], &at_label = saved[2];
+    const auto &rows = saved[0], &table = saved[1], &at_label = saved[2], &weights = saved[4];
     auto d = saved[3].exp();
     d.scatter_add_(1, at_label, at::full_like(at_label, -1, d.options()));
-    d.mul_(gradients[0].div(static_cast<double>(d.size(0))));
-    return {d.mm(table), d.t().mm(rows), at::Tensor(), at::Tensor()};
+    auto n = static_cast<double>(d.size(0));
+    d.mul_(weights.defined() ? gradients[0].mul(weights).unsqueeze(1) : gradients[0].div(n));
+    return {d.mm(table), d.t().mm(rows), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
@@ -109,7 +111,12 @@ int lcbench_reset_peak_memory(int device) {
   return guarded([&] { c10::getDeviceAllocator(c10::DeviceType::CUDA)->resetPeakStats(static_cast<c10::DeviceIndex>(device)); });
 }
 
-int lcbench_projected_cross_entropy(at::Tensor* rows, at::Tensor* table, at::Tensor* bias, at::Tensor* labels, at::Tensor** out) {
-  return caught([&] { *out = new at::Tensor(ProjectedCrossEntropy::apply(*rows, *table, *bias, *labels)); });
+// `weights` may be null.
+int lcbench_projected_cross_entropy(at::Tensor* rows, at::Tensor* table, at::Tensor* bias, at::Tensor* labels, at::Tensor* weights,
+                                    at::Tensor** out) {
+  return caught([&] {
+    auto by = weights ? std::optional<at::Tensor>(*weights) : std::nullopt;
+    *out = new at::Tensor(ProjectedCrossEntropy::apply(*rows, *table, *bias, *labels, by));
+  });
 }
 }

@@ -220,6 +220,11 @@ pub struct Cli {
     #[arg(long, value_enum, help_heading = "Machine")]
     pub precision: Option<Precision>,
 
+    /// On a GPU: record the forward and backward pass of a batch once and replay it, so that the host launches two graphs a batch
+    /// and not thousands of kernels; for small batches, which wait for the host
+    #[arg(long, help_heading = "Machine")]
+    pub cuda_graph: bool,
+
     /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto", help_heading = "Machine")]
     pub device: String,

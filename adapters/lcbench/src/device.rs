@@ -21,15 +21,20 @@ pub enum DeviceError {
     Unknown(String),
 }
 
-/// Loads libtorch_cuda.so from where libtorch_cpu.so came from. The error says why CUDA is out of reach, which is no fault on
-/// a machine without it. Call before anything else asks libtorch for CUDA.
-pub fn load_cuda() -> Result<(), String> {
+/// Where libtorch_cuda.so would be: beside the libtorch_cpu.so that is loaded.
+pub fn cuda_library() -> Result<PathBuf, String> {
     let maps = fs::read_to_string("/proc/self/maps").map_err(|e| format!("/proc/self/maps: {e}"))?;
     let cpu = maps.lines().find(|line| line.ends_with("/libtorch_cpu.so"));
     let start = cpu.and_then(|line| line.find('/').map(|at| &line[at..]));
-    let path = start
+    start
         .map(|cpu| PathBuf::from(cpu).with_file_name("libtorch_cuda.so"))
-        .ok_or("libtorch_cpu.so is not loaded")?;
+        .ok_or_else(|| "libtorch_cpu.so is not loaded".to_owned())
+}
+
+/// Loads libtorch_cuda.so. The error says why CUDA is out of reach, which is no fault on a machine without it. Call before anything
+/// else asks libtorch for CUDA.
+pub fn load_cuda() -> Result<(), String> {
+    let path = cuda_library()?;
     let name = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|e| e.to_string())?;
     // SAFETY: loads a library that is made to be loaded so; its initialisers only register kernels.
     let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };

@@ -50,6 +50,9 @@ fn explain(payload: &(dyn std::any::Any + Send)) -> String {
     if ran_out_of_memory(&first) {
         return first + "\nhint: a smaller --batch-size or --seq-len; --batch-size auto finds the largest that fits";
     }
+    if first.contains("captur") {
+        return first + "\nhint: this cannot be recorded here: leave --cuda-graph out";
+    }
     first
 }
 

@@ -8,6 +8,7 @@ mod resolve;
 
 use clap::ValueEnum;
 use serde_json::Value;
+use tch::Device;
 
 pub use self::resolve::Applied;
 use self::resolve::Resolver;
@@ -221,6 +222,19 @@ impl Plan {
         let problem = format!("{name} is {is}, and was {was} when it was saved");
         let hint = "repeat the flags of the interrupted training, with --resume in place of --save";
         Err(refuse("resume", dir.display(), &problem, hint))
+    }
+
+    /// What must hold between flags and the device that was found.
+    pub fn check_device(&self, device: Device) -> Result<(), UsageError> {
+        if self.cli.cuda_graph && !device.is_cuda() {
+            return Err(refuse(
+                "device",
+                &self.cli.device,
+                "that is the CPU, and --cuda-graph records the work of a GPU",
+                "leave --cuda-graph out, or run where there is a GPU",
+            ));
+        }
+        Ok(())
     }
 
     /// The preset's configuration; only the tiny ones take their vocabulary from the tokenizer.

@@ -210,6 +210,7 @@ fn settings(
         "max_grad_norm": plan.adamw.max_norm,
         "bigbird_rand": plan.bigbird_rand,
         "precision": plan.precision,
+        "cuda_graph": plan.cli.cuda_graph.then_some(true),
         "seed": plan.seed,
     });
     match all {

@@ -44,6 +44,7 @@ pub fn prepare_device(plan: &Plan) -> anyhow::Result<Device> {
         device::load_cuda()
     };
     let device = device::choose(&plan.cli.device, &cuda)?;
+    plan.check_device(device)?;
     if let Some(threads) = plan.cli.threads {
         tch::set_num_threads(threads);
     }
@@ -181,6 +182,9 @@ pub fn model(plan: &Plan, tokenizer: &Tokenizer, from: Option<&Path>, device: De
     config.check("the configuration")?;
     plan.check(&config, tokenizer)?;
     let mut builder = Builder::new();
+    if plan.cli.cuda_graph {
+        builder = builder.with_dense_look_ups();
+    }
     let model = config.build(&mut builder, plan.bigbird_rand.into());
     let params = builder.finish(device);
     Ok(Trainee { model, params, config })

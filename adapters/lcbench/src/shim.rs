@@ -1,4 +1,6 @@
-//! The Rust side of `shim/shim.cpp`: libtorch calls that tch 0.24 does not bind. The only unsafe code beside `device`.
+//! The Rust side of `shim/`: libtorch calls that tch 0.24 does not bind. The only unsafe code beside `device`.
+
+pub mod graph;
 
 use std::ffi::{CStr, c_char, c_int};
 
@@ -31,6 +33,7 @@ unsafe extern "C" {
         table: *const C_tensor,
         bias: *const C_tensor,
         labels: *const C_tensor,
+        weights: *const C_tensor,
         out: *mut *mut C_tensor,
     ) -> c_int;
     fn lcbench_block_attention(
@@ -120,13 +123,21 @@ pub fn total_norm(tensors: &[&Tensor]) -> Result<Tensor, ShimError> {
     }
 }
 
-/// Mean cross-entropy of `rows` (N, E) projected onto `table` (V, E) with `bias` (V), against `labels` (N), with gradients of rows and
-/// table. What libtorch says where the shapes do not fit becomes a panic, as with tch's own operators.
-pub fn projected_cross_entropy(rows: &Tensor, table: &Tensor, bias: &Tensor, labels: &Tensor) -> Tensor {
+/// Cross-entropy of `rows` (N, E) projected onto `table` (V, E) with `bias` (V), against `labels` (N), with gradients of rows and
+/// table: their mean, or their sum by `weights` (N). What libtorch says where the shapes do not fit becomes a panic, as with tch's
+/// own operators.
+pub fn projected_cross_entropy(
+    rows: &Tensor,
+    table: &Tensor,
+    bias: &Tensor,
+    labels: &Tensor,
+    weights: Option<&Tensor>,
+) -> Tensor {
     let [rows, table, bias, labels] = [rows, table, bias, labels].map(|t| t.as_ptr());
+    let weights = weights.map_or(std::ptr::null(), Tensor::as_ptr);
     let mut out = std::ptr::null_mut();
-    // SAFETY: as in `total_norm`.
-    let status = unsafe { lcbench_projected_cross_entropy(rows, table, bias, labels, &raw mut out) };
+    // SAFETY: as in `total_norm`; `weights` may be null.
+    let status = unsafe { lcbench_projected_cross_entropy(rows, table, bias, labels, weights, &raw mut out) };
     if let Err(error) = check(status) {
         panic!("{error}");
     }

@@ -28,6 +28,8 @@ pub struct Summary {
     pub parameters: i64,
     pub device: String,
     pub precision: String,
+    /// Whether training replayed recordings of its passes.
+    pub cuda_graph: bool,
     pub seq_len: usize,
     pub target_len: usize,
     pub data: Data,
@@ -114,6 +116,7 @@ impl Summary {
             parameters: trainee.params.count(),
             device: format!("{device:?}").to_lowercase(),
             precision: format!("{:?}", plan.precision).to_lowercase(),
+            cuda_graph: plan.cli.cuda_graph,
             seq_len: plan.cli.seq_len,
             target_len: plan.target_len,
             data: Data {

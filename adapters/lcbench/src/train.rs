@@ -6,6 +6,7 @@
 
 mod budget;
 mod gradients;
+mod pass;
 mod saves;
 mod state;
 mod stream;
@@ -19,18 +20,15 @@ use self::stream::Stream;
 pub use self::{
     budget::Budget,
     gradients::Gradients,
+    pass::Passes,
     saves::{About, SaveError, Saves, last, read_state},
     state::{SCHEMA, State, Training},
     stream::Place,
     watch::{Best, Validation, Watch},
 };
 use crate::{
-    data::batch::{Batch, Batcher},
+    data::batch::Batcher,
     evaluate::Evaluation,
-    models::{
-        input::{Source, Target},
-        layers::Mode,
-    },
     optim::{AdamW, LinearSchedule},
     phases::{Phases, Work},
     plan::Plan,
@@ -78,6 +76,7 @@ pub type Validate<'a> = dyn FnMut() -> Result<Evaluation, crate::tokenizer::Toke
 pub fn train(job: &Job<'_>, resumed: Option<State>, validate: &mut Validate<'_>) -> Result<Training, TrainError> {
     let phase = job.phases.begin("train");
     let mut run = Run::new(job, resumed)?;
+    run.record()?;
     let progress = Progress::from("train", run.done.steps, run.done.of);
     while !run.done.is_over() {
         run.step()?;
@@ -124,6 +123,7 @@ struct Run<'a> {
     stream: Stream<'a>,
     schedule: LinearSchedule,
     optimizer: AdamW,
+    passes: Passes<'a>,
     gradients: Gradients,
     log: LossLog,
     started: Instant,
@@ -153,6 +153,7 @@ impl<'a> Run<'a> {
             stream: Stream::starting_at(place, job.batches, plan.accumulate),
             schedule: LinearSchedule::with_ratio(plan.lr, plan.warmup_ratio, total),
             optimizer,
+            passes: Passes::new(plan, job.trainee, job.device),
             gradients: Gradients::default(),
             log,
             started: Instant::now(),
@@ -161,34 +162,37 @@ impl<'a> Run<'a> {
         })
     }
 
+    /// With `--cuda-graph`: the work of one batch, to be replayed for each.
+    fn record(&mut self) -> Result<(), TrainError> {
+        if self.job.plan.cli.cuda_graph && !self.done.is_over() {
+            let part = self.job.phases.begin("record");
+            let like = self.job.batches.epoch(0).next().ok_or(TrainError::NoData)?;
+            self.passes.record(&like)?;
+            part.end();
+        }
+        Ok(())
+    }
+
     /// One update, from as many batches as it takes.
     fn step(&mut self) -> Result<(), TrainError> {
         let (phases, plan) = (self.job.phases, self.job.plan);
-        let Trainee { model, params, config } = self.job.trainee;
         let step = self.done.steps;
         let phase = phases.begin_at("step", step);
         let mut work = Work::default();
         for number in 0.. {
             let part = phases.begin("data");
             let (batch, last) = self.stream.next().ok_or(TrainError::NoData)?;
-            let source = Source::new(&batch.source, &batch.lengths, plan.globals(), self.job.device);
-            let target = target(&batch, config.decoder_start(), config.pad(), self.job.device)?;
+            let inputs = self.passes.load(&batch)?;
             tch::manual_seed(dropout_seed(plan.seed, step, number));
             part.end();
 
             let part = phases.begin("forward");
-            let loss = model.loss(&source, &target, Mode::Train);
+            let loss = self.passes.forward(&inputs)?;
             part.end();
 
             let part = phases.begin("backward");
             self.log.add(&loss);
-            // Each batch is a mean over its own labels, and they weigh the same, however many labels each has.
-            let share = if plan.accumulate > 1 {
-                loss / plan.accumulate as f64
-            } else {
-                loss
-            };
-            self.gradients.add(params.gradients(&share));
+            self.gradients.add(self.passes.backward(&inputs, &loss)?);
             part.end();
 
             work += Work::of(&batch);
@@ -197,9 +201,11 @@ impl<'a> Run<'a> {
             }
         }
         let part = phases.begin("optimizer");
-        let _norm = self
-            .optimizer
-            .step(params, &self.gradients.take(), self.schedule.rate(step))?;
+        let _norm = self.optimizer.step(
+            &self.job.trainee.params,
+            &self.gradients.take(),
+            self.schedule.rate(step),
+        )?;
         part.end();
         self.done.work += work;
         self.done.steps = step + 1;
@@ -295,14 +301,6 @@ impl<'a> Run<'a> {
         part.end();
         Ok(())
     }
-}
-
-fn target(batch: &Batch, start: i64, pad: i64, device: Device) -> Result<Target, TrainError> {
-    let target = Target::new(&batch.labels, batch.len(), start, pad, device);
-    if target.count == 0 {
-        return Err(TrainError::NoLabels);
-    }
-    Ok(target)
 }
 
 /// A seed of its own for each forward pass: the finaliser of MurmurHash3, which no two inputs share.

@@ -8,6 +8,7 @@ use tch::{Device, no_grad};
 
 use crate::{
     cli::Bytes,
+    data::batch::Batch,
     device,
     models::{
         input::{Source, Target},
@@ -16,6 +17,7 @@ use crate::{
     optim::AdamW,
     plan::Plan,
     setup::{self, Trainee},
+    train::{Gradients, Passes},
 };
 
 const STEPS: usize = 2;
@@ -30,17 +32,24 @@ pub fn run(plan: &Plan, documents: usize) -> anyhow::Result<()> {
     let trainee = setup::model(plan, &tokenizer, plan.cli.weights.as_deref(), device)?;
     let mut optimizer = AdamW::new(&trainee.params, plan.adamw);
     // Any id will do; this one is in every vocabulary and is no special token.
-    let (source, labels) = (
-        vec![3; documents * plan.cli.seq_len],
-        vec![3; documents * plan.target_len],
-    );
-    let lengths = vec![plan.cli.seq_len; documents];
-    let source = Source::new(&source, &lengths, plan.globals(), device);
-    let (start, pad) = (trainee.config.decoder_start(), trainee.config.pad());
-    let target = Target::new(&labels, documents, start, pad, device);
-    for _ in 0..STEPS {
-        step(plan, &trainee, &mut optimizer, &source, &target)?;
+    let batch = Batch {
+        source: vec![3; documents * plan.cli.seq_len],
+        lengths: vec![plan.cli.seq_len; documents],
+        labels: vec![3; documents * plan.target_len],
+        rows: (0..documents).collect(),
+        seq_len: plan.cli.seq_len,
+        target_len: plan.target_len,
+    };
+    let mut passes = Passes::new(plan, &trainee, device);
+    if plan.cli.cuda_graph {
+        passes.record(&batch)?;
     }
+    for _ in 0..STEPS {
+        step(plan, &trainee, &mut passes, &mut optimizer, &batch)?;
+    }
+    let source = Source::new(&batch.source, &batch.lengths, plan.globals(), device);
+    let (start, pad) = (trainee.config.decoder_start(), trainee.config.pad());
+    let target = Target::new(&batch.labels, documents, start, pad, device);
     let largest = no_grad(|| {
         let memory = trainee.model.encode(&source, Mode::Eval);
         let hidden = trainee.model.decode(&target.decoder_ids, &memory, &source, Mode::Eval);
@@ -66,12 +75,19 @@ fn limit(plan: &Plan, device: Device) -> Option<u64> {
     Some(whole - whole / 32)
 }
 
-fn step(plan: &Plan, trainee: &Trainee, optimizer: &mut AdamW, source: &Source, target: &Target) -> anyhow::Result<()> {
-    let mut gradients = crate::train::Gradients::default();
+fn step(
+    plan: &Plan,
+    trainee: &Trainee,
+    passes: &mut Passes<'_>,
+    optimizer: &mut AdamW,
+    batch: &Batch,
+) -> anyhow::Result<()> {
+    let mut gradients = Gradients::default();
     // With accumulation the sum so far lies beside the gradients of the next batch.
     for _ in 0..plan.accumulate.min(2) {
-        let loss = trainee.model.loss(source, target, Mode::Train);
-        gradients.add(trainee.params.gradients(&loss));
+        let inputs = passes.load(batch)?;
+        let loss = passes.forward(&inputs)?;
+        gradients.add(passes.backward(&inputs, &loss)?);
     }
     let _norm = optimizer.step(&trainee.params, &gradients.take(), 0.0)?;
     Ok(())

@@ -50,27 +50,25 @@ impl Golden {
         self.tensor("input_ids").size()[0] as usize
     }
 
+    /// Real tokens of each source.
+    fn lengths(&self) -> Vec<usize> {
+        let mask = self.integers("attention_mask");
+        let width = mask.len() / self.rows();
+        mask.chunks(width).map(|row| row.iter().sum::<i64>() as usize).collect()
+    }
+
     fn source(&self) -> Source {
         let ids = self.integers("input_ids");
         let width = ids.len() / self.rows();
-        let rows = |name: &str| {
-            self.integers(name)
-                .chunks(width)
-                .map(<[i64]>::to_vec)
-                .collect::<Vec<_>>()
-        };
-        let lengths: Vec<usize> = rows("attention_mask")
-            .iter()
-            .map(|row| row.iter().sum::<i64>() as usize)
-            .collect();
-        let at = |row: &Vec<i64>| (0..row.len()).filter(|i| row[*i] == 1).collect::<Vec<_>>();
-        let globals: Vec<Vec<usize>> = rows("global_attention_mask").iter().map(at).collect();
+        let at = |row: &[i64]| (0..row.len()).filter(|i| row[*i] == 1).collect::<Vec<_>>();
+        let mask = self.integers("global_attention_mask");
+        let globals: Vec<Vec<usize>> = mask.chunks(width).map(at).collect();
         let globals = match globals.iter().flatten().max() {
             None => Globals::None,
             Some(0) => Globals::First,
             Some(_) => Globals::Rows(globals),
         };
-        Source::new(&ids, &lengths, globals, Device::Cpu)
+        Source::new(&ids, &self.lengths(), globals, Device::Cpu)
     }
 
     fn target(&self, config: &LedConfig) -> Target {
@@ -132,7 +130,7 @@ fn case(name: &str) {
         let (source, target) = (golden.source(), golden.target(&config));
 
         let memory = led.encode(&source, Mode::Train);
-        for (row, length) in source.lengths.iter().enumerate() {
+        for (row, length) in golden.lengths().iter().enumerate() {
             let valid = |t: &Tensor| t.get(row as i64).narrow(0, 0, *length as i64);
             let off = largest(&(valid(&memory) - valid(golden.tensor("encoder"))));
             assert!(off < LOGITS, "{context}: encoder row {row} is off by {off:e}");
@@ -209,7 +207,7 @@ fn what_stands_in_the_padding_changes_nothing() {
     let target = golden.target(&config);
     let mut ids = golden.integers("input_ids");
     let width = ids.len() / golden.rows();
-    let lengths = golden.source().lengths;
+    let lengths = golden.lengths();
     let loss = |ids: &[i64]| {
         let source = Source::new(ids, &lengths, Globals::First, Device::Cpu);
         led.loss(&source, &target, Mode::Eval).double_value(&[])

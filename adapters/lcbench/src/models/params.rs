@@ -49,7 +49,7 @@ struct Part {
 #[derive(Debug)]
 struct Param {
     leaf: Tensor,
-    /// The same values as another leaf, for looking up rows: its gradient is sparse ([`Params::gradients`] adds the two).
+    /// The same values as another leaf, for looking up rows: with a gradient of its own ([`Params::gradients`] adds the two).
     look_up: Option<Tensor>,
     shape: Vec<i64>,
     /// Where it lies in its flat buffer, in elements.
@@ -65,19 +65,30 @@ struct Param {
 pub struct Table {
     /// For products with all of it.
     pub whole: Tensor,
-    /// For looking up rows, with sparse gradients.
+    /// For looking up rows.
     pub rows: Tensor,
+    /// Whether look-ups have sparse gradients. Their size depends on the batch, which a recorded step cannot have.
+    pub sparse: bool,
 }
 
 /// Collects declarations; [`Builder::finish`] gives them their storage.
 #[derive(Debug, Default)]
 pub struct Builder {
     params: Vec<Param>,
+    dense_look_ups: bool,
 }
 
 impl Builder {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Gradients of look-ups are whole tables: more work, and the same for every batch.
+    pub fn with_dense_look_ups(self) -> Self {
+        Self {
+            dense_look_ups: true,
+            ..self
+        }
     }
 
     /// A trainable parameter made of `names`, each with an equal share of the first axis.
@@ -93,7 +104,11 @@ impl Builder {
         if let Some(param) = self.params.last_mut() {
             param.look_up = Some(rows.shallow_clone());
         }
-        Table { whole, rows }
+        Table {
+            whole,
+            rows,
+            sparse: !self.dense_look_ups,
+        }
     }
 
     /// A tensor that is stored with the model and not trained.
@@ -200,20 +215,20 @@ impl Params {
     /// Gradients of `loss` in the order of [`Params::leaves`]; undefined where it does not depend on a leaf. Not
     /// `Tensor::run_backward` on the leaves: that would leave out what reaches tables through look-ups.
     ///
-    /// Sparse rows are added in place to the dense gradient of the same table. Autograd by itself would make a new table of each
-    /// such sum.
+    /// Looked-up rows are added in place to the gradient of the same table. Autograd by itself would make a new table of each such
+    /// sum.
     pub fn gradients(&self, loss: &Tensor) -> Vec<Tensor> {
         let trainable = || self.params.iter().filter(|p| p.trainable);
         let leaves = trainable().map(|p| &p.leaf);
         let inputs: Vec<&Tensor> = leaves.chain(trainable().filter_map(|p| p.look_up.as_ref())).collect();
         let mut gradients = Tensor::run_backward(&[loss], &inputs, false, false);
-        let sparse = gradients.split_off(trainable().count());
+        let by_look_up = gradients.split_off(trainable().count());
         let looked_up = trainable().zip(&mut gradients).filter(|(p, _)| p.look_up.is_some());
-        for ((_, dense), sparse) in looked_up.zip(sparse) {
-            match (dense.defined(), sparse.defined()) {
+        for ((_, dense), rows) in looked_up.zip(by_look_up) {
+            match (dense.defined(), rows.defined()) {
                 (_, false) => {}
-                (true, true) => no_grad(|| _ = dense.g_add_(&sparse)),
-                (false, true) => *dense = sparse.to_dense(None, false),
+                (true, true) => no_grad(|| _ = dense.g_add_(&rows)),
+                (false, true) => *dense = rows.to_dense(None, false),
             }
         }
         gradients
@@ -305,12 +320,17 @@ mod tests {
 
     #[test]
     fn a_tables_gradient_is_that_of_both_its_uses() {
-        let mut builder = Builder::new();
+        for builder in [Builder::new(), Builder::new().with_dense_look_ups()] {
+            table_of(builder);
+        }
+    }
+
+    fn table_of(mut builder: Builder) {
         let table = builder.table("t", &[4, 2], Init::Ones);
         let other = builder.param(&["w".into()], &[2], true, Init::Ones);
         let params = builder.finish(Device::Cpu);
         assert_eq!((params.count(), table.rows.size()), (10, vec![4, 2]));
-        let rows = |ids: &[i64]| Tensor::embedding(&table.rows, &Tensor::from_slice(ids), -1, false, true);
+        let rows = |ids: &[i64]| Tensor::embedding(&table.rows, &Tensor::from_slice(ids), -1, false, table.sparse);
         let sums = |loss: Tensor| {
             let gradients = params.gradients(&loss);
             let sum = |g: &Tensor| Vec::<f64>::try_from(g.sum_dim_intlist(1, false, Kind::Double)).unwrap();

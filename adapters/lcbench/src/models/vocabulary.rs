@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use super::{
-    input::Target,
+    input::{Scored, Target},
     params::{Builder, Init, Table},
 };
 use crate::shim;
@@ -36,9 +36,9 @@ impl Vocabulary {
 
     /// (..., E) from ids (...).
     ///
-    /// The gradient is sparse: a dense one would be another whole table, zeroed and filled, for each of the two look-ups.
+    /// Mostly with a sparse gradient: a dense one is another whole table, zeroed and filled, for each of the two look-ups.
     pub fn embed(&self, ids: &Tensor) -> Tensor {
-        let embedded = Tensor::embedding(&self.table.rows, ids, -1, false, true);
+        let embedded = Tensor::embedding(&self.table.rows, ids, -1, false, self.table.sparse);
         // The padding row gets no gradient from look-ups, only from the output projection, as in torch's nn.Embedding. (Its
         // padding_idx would ask the device how many others there are.)
         let padding = ids.eq(self.pad).unsqueeze(-1);
@@ -55,13 +55,15 @@ impl Vocabulary {
         hidden.linear(&self.table.whole, Some(&self.bias))
     }
 
-    /// Mean cross-entropy over the labels that count, from (B, T, E). Only their rows are projected onto the vocabulary.
+    /// Mean cross-entropy over the labels that count, from (B, T, E). Only their rows are projected onto the vocabulary, unless
+    /// all are weighed.
     pub fn loss(&self, hidden: &Tensor, target: &Target) -> Tensor {
-        let rows = hidden.flatten(0, 1); // (B·T, E)
-        let rows = target
-            .scored
-            .as_ref()
-            .map_or(rows.shallow_clone(), |scored| rows.index_select(0, scored));
-        shim::projected_cross_entropy(&rows, &self.table.whole, &self.bias, &target.labels)
+        let all = hidden.flatten(0, 1); // (B·T, E)
+        let (rows, weights) = match &target.scored {
+            Scored::All => (all, None),
+            Scored::Rows(scored) => (all.index_select(0, scored), None),
+            Scored::Weighted(weights) => (all, Some(weights)),
+        };
+        shim::projected_cross_entropy(&rows, &self.table.whole, &self.bias, &target.labels, weights)
     }
 }

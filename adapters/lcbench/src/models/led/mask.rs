@@ -144,7 +144,6 @@ struct Marks {
 impl Marks {
     fn new(source: &Source) -> Self {
         let (device, rows, positions) = (source.ids.device(), source.rows(), source.positions());
-        let bools = |values: &[bool], height: i64| Tensor::from_slice(values).view([height, -1]).to_device(device);
         let real = if source.is_padded() {
             source.real()
         } else {
@@ -152,16 +151,17 @@ impl Marks {
         };
         let (global, globals, filled) = match &source.globals {
             Globals::None => (
-                bools(&vec![false; positions as usize], 1),
+                Tensor::zeros([1, positions], (Kind::Bool, device)),
                 GlobalTokens::None,
                 Tensor::empty([1, 0], (Kind::Bool, device)),
             ),
             Globals::First => {
-                let mut first = vec![false; positions as usize];
-                first[0] = true;
-                (bools(&first, 1), GlobalTokens::First, bools(&[true], 1))
+                // Made on the device: a copy from the host cannot be part of a recorded step.
+                let first = Tensor::arange(positions, (Kind::Int64, device)).eq(0).unsqueeze(0);
+                let filled = Tensor::ones([1, 1], (Kind::Bool, device));
+                (first, GlobalTokens::First, filled)
             }
-            Globals::Rows(rows) => gathered(rows, source, &bools),
+            Globals::Rows(rows) => gathered(rows, source),
         };
         Self {
             device,
@@ -221,21 +221,14 @@ impl Marks {
     }
 }
 
-/// Several global tokens. One on a padded position does not exist: padding wins, as in transformers.
-fn gathered(
-    rows: &[Vec<usize>],
-    source: &Source,
-    bools: &dyn Fn(&[bool], i64) -> Tensor,
-) -> (Tensor, GlobalTokens, Tensor) {
-    let (height, positions) = (source.rows(), source.positions() as usize);
-    let kept = rows.iter().zip(&source.lengths);
-    let kept: Vec<Vec<usize>> = kept
-        .map(|(at, n)| at.iter().copied().filter(|p| p < n).collect())
-        .collect();
-    let per_row = kept.iter().map(Vec::len).max().unwrap_or(0);
-    let mut global = vec![false; kept.len() * positions];
+/// Several global tokens.
+fn gathered(rows: &[Vec<usize>], source: &Source) -> (Tensor, GlobalTokens, Tensor) {
+    let (device, height, positions) = (source.ids.device(), source.rows(), source.positions() as usize);
+    let bools = |values: &[bool]| Tensor::from_slice(values).view([height, -1]).to_device(device);
+    let per_row = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let mut global = vec![false; rows.len() * positions];
     let (mut index, mut filled) = (Vec::new(), Vec::new());
-    for (row, at) in kept.iter().enumerate() {
+    for (row, at) in rows.iter().enumerate() {
         for slot in 0..per_row {
             let position = at.get(slot).copied();
             index.push((row * positions + position.unwrap_or(0)) as i64);
@@ -245,22 +238,18 @@ fn gathered(
             }
         }
     }
-    let global = bools(&global, height);
+    let global = bools(&global);
     if per_row == 0 {
-        return (
-            global,
-            GlobalTokens::None,
-            Tensor::empty([1, 0], (Kind::Bool, source.ids.device())),
-        );
+        let none = Tensor::empty([1, 0], (Kind::Bool, device));
+        return (global, GlobalTokens::None, none);
     }
     let valid: Vec<i64> = (0..filled.len() as i64).filter(|i| filled[*i as usize]).collect();
-    let device = source.ids.device();
     let tokens = GlobalTokens::Gathered {
         per_row: per_row as i64,
         index: Tensor::from_slice(&index).to_device(device),
         valid: Tensor::from_slice(&valid).to_device(device),
     };
-    (global, tokens, bools(&filled, height))
+    (global, tokens, bools(&filled))
 }
 
 #[cfg(test)]
