@@ -12,6 +12,9 @@ use super::{Inputs, Ramp};
 
 /// Lags (ms) for which it is worked out what they move; between them it is very nearly linear.
 const KNOTS: [f64; 4] = [0.0, 0.5, 1.5, 3.0];
+/// A ramp is excluded if the logarithm of its likelihood is less than the best one's by more than this: half of chi-squared with one
+/// degree of freedom, at 95 %.
+const EXCLUDED: f64 = 1.92;
 
 /// Leaf energies and their covariance from streams that converged without ramps; `all` are their rows without thinning.
 pub fn energies<'a>(
@@ -87,7 +90,8 @@ pub struct Estimate {
     pub halves: Option<Vec<f64>>,
 }
 
-/// Average over the ramps that are possible: move `energies` to the mean over them, add their distance from it to the covariance.
+/// Average over the ramps that are possible: move `energies` to the mean over them, add the distance of the farthest that is not
+/// excluded to the covariance.
 fn average(
     inputs: &Inputs,
     setting: &Setting,
@@ -97,46 +101,71 @@ fn average(
     covariance: &mut Symmetric,
 ) -> Ramp {
     let carried = ramp::carried_over(inputs.timeline, fitted, &KNOTS);
-    let mut possible: Vec<Possible> = Vec::new();
-    for one in assumed.iter().filter(|a| a.doubt > 1e-3) {
-        for lag in ramp::lags(one.length_ms) {
+    let possible: Vec<Possible> = assumed
+        .iter()
+        .flat_map(|one| ramp::lags(one.length_ms).map(|lag| (one, lag)))
+        .map(|(one, lag)| {
             let mut by = vec![0.0; setting.leaves];
             for &leaf in &setting.active {
                 by[leaf] = (one.powers[leaf] - about[leaf]) * inputs.seconds[leaf] + between(&carried, leaf, lag);
             }
-            possible.push(Possible {
+            Possible {
                 weight: one.weight,
-                doubt: one.doubt,
+                against_best: one.against_best,
                 lag,
                 by,
-            });
-        }
-    }
-    let (weights, doubts) = possible
-        .iter()
-        .fold((0.0, 0.0), |(w, d), p| (w + p.weight, d + p.doubt));
+            }
+        })
+        .collect();
+    let weights: f64 = possible.iter().map(|p| p.weight).sum();
     let mean = |of: &dyn Fn(&Possible) -> f64| possible.iter().map(|p| p.weight * of(p)).sum::<f64>() / weights;
     let middle: Vec<f64> = (0..setting.leaves).map(|leaf| mean(&|p| p.by[leaf])).collect();
     let lag_ms = mean(&|p| p.lag);
-    let mut variance_ms2 = 0.0;
-    for one in &possible {
-        let off: Vec<f64> = one.by.iter().zip(&middle).map(|(b, m)| b - m).collect();
-        covariance.add_outer(one.doubt / doubts, &off, &off);
-        variance_ms2 += one.doubt / doubts * (one.lag - lag_ms).powi(2);
-    }
+    let (farthest, by) = farthest(&possible, lag_ms);
+    let off: Vec<f64> = by.iter().zip(&middle).map(|(b, m)| b - m).collect();
+    // The end of an interval that holds 95 %: two standard uncertainties.
+    covariance.add_outer(0.25, &off, &off);
     energies.iter_mut().zip(&middle).for_each(|(e, m)| *e += m);
     Ramp {
         lag_ms,
-        sd_ms: variance_ms2.sqrt(),
+        sd_ms: 0.5 * (farthest - lag_ms).abs(),
     }
 }
 
 /// A length and a shape of ramp, and what it adds to the energies.
 struct Possible {
     weight: f64,
-    doubt: f64,
+    against_best: f64,
     lag: f64,
     by: Vec<f64>,
+}
+
+/// Of the lags that the readings do not exclude, the one farthest from `lag_ms`, and what it adds to the energies. `possible` are
+/// ascending in length, two shapes of each; between lengths the likelihood is taken to be linear.
+fn farthest(possible: &[Possible], lag_ms: f64) -> (f64, Vec<f64>) {
+    let shapes = ramp::lags(1.0).len();
+    let mut found = (lag_ms, Vec::new());
+    let mut consider = |lag: f64, by: Vec<f64>| {
+        if found.1.is_empty() || (lag - lag_ms).abs() > (found.0 - lag_ms).abs() {
+            found = (lag, by);
+        }
+    };
+    for (i, one) in possible.iter().enumerate() {
+        if one.against_best >= -EXCLUDED {
+            consider(one.lag, one.by.clone());
+            continue;
+        }
+        for beside in [i.checked_sub(shapes), Some(i + shapes)].into_iter().flatten() {
+            let Some(other) = possible.get(beside).filter(|o| o.against_best >= -EXCLUDED) else {
+                continue;
+            };
+            let share = (other.against_best + EXCLUDED) / (other.against_best - one.against_best);
+            let to = |from: f64, to: f64| from + share * (to - from);
+            let by = other.by.iter().zip(&one.by).map(|(&a, &b)| to(a, b)).collect();
+            consider(to(other.lag, one.lag), by);
+        }
+    }
+    found
 }
 
 /// Linear between the knots, and on beyond the last.
@@ -201,4 +230,39 @@ fn drift_seconds(inputs: &Inputs, setting: &Setting) -> Vec<Vec<f64>> {
         },
     );
     sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two shapes for each (length, likelihood against the best one's): of the lag of a linear ramp, and of half of that. A leaf that
+    /// gets 10 J for each millisecond of lag.
+    fn possible(lengths: &[(f64, f64)]) -> Vec<Possible> {
+        let shapes = |&(length, against_best): &(f64, f64)| {
+            [0.5 * length, 0.25 * length].map(|lag| Possible {
+                weight: against_best.exp(),
+                against_best,
+                lag,
+                by: vec![10.0 * lag],
+            })
+        };
+        lengths.iter().flat_map(shapes).collect()
+    }
+
+    #[test]
+    fn the_interval_reaches_to_the_longest_ramp_that_is_not_excluded() {
+        // Between 1 ms and 2 ms the likelihood falls from 0.92 to 2.92 below the best: 1.92 is halfway.
+        let (lag, by) = farthest(&possible(&[(0.0, 0.0), (1.0, -0.92), (2.0, -2.92), (3.0, -8.0)]), 0.1);
+        assert!((lag - 0.75).abs() < 1e-9 && (by[0] - 7.5).abs() < 1e-9, "{lag}, {by:?}");
+        // Where nothing tells lengths apart, to the longest.
+        let (lag, _) = farthest(&possible(&[(0.0, 0.0), (1.0, -0.1), (6.0, -0.2)]), 0.1);
+        assert!((lag - 3.0).abs() < 1e-9, "{lag}");
+        // Where no ramp is what is excluded, as far down as it is: a quarter of the way from 2 ms to none.
+        let (lag, _) = farthest(&possible(&[(0.0, -7.68), (2.0, 0.0), (3.0, -9.0)]), 1.0);
+        assert!(
+            (lag - 0.375).abs() < 1e-9,
+            "{lag}: the other shape's lag is the farther one"
+        );
+    }
 }

@@ -2,12 +2,11 @@
 //!
 //! A ramp delays the power by its mean lag and rounds the edges. The lag alone cannot be told from a delay of the sensor, but the
 //! rounding can be seen: windows that end near an edge read less of a step. So the fit is repeated with ramps of different length, each
-//! is weighted by how well it explains the readings, and the spread between them is part of the doubt (an average over models; Hoeting
-//! and others 1999).
+//! is weighted by how well it explains the readings (an average over models; Hoeting and others 1999).
 //!
 //! What is believed before: an A100's power at its rails follows a load within two samples of a 4.9 kHz meter (the recording of
-//! `oxford.rs`), so that no ramp at all is likely. One board is little evidence: the estimate is
-//! made with that belief, its interval with a weaker one.
+//! `oxford.rs`), so that no ramp at all is likely. One board is little evidence: the estimate is made with that belief, its interval
+//! without any. It reaches to the longest ramp that the readings do not exclude at 95 % (profile likelihood).
 
 use crate::energy::timeline::Timeline;
 
@@ -17,9 +16,8 @@ use super::fit::{self, Setting, Stream};
 /// Lengths of a linear ramp that are tried, ms.
 const LENGTHS: [f64; 10] = [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0];
 const LONGEST: f64 = LENGTHS[LENGTHS.len() - 1];
-/// How likely no ramp is for the estimate, and for its interval; how fast longer ramps become unlikely for the estimate, ms.
+/// How likely no ramp is, and how fast longer ramps become unlikely, ms.
 const BELIEVED: f64 = 0.7;
-const DOUBTED: f64 = 0.05;
 const USUAL_MS: f64 = 2.0;
 /// Worse by this (logarithm of likelihood) than the best: not pursued.
 const HOPELESS: f64 = 9.0;
@@ -30,9 +28,10 @@ const FEW_STEPS: usize = 3;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Assumed {
     pub length_ms: f64,
-    /// How likely it is, for the estimate and for its interval.
+    /// How likely it is, with what is believed before.
     pub weight: f64,
-    pub doubt: f64,
+    /// Logarithm of its likelihood against the best one's.
+    pub against_best: f64,
     /// Leaf powers under it, watts.
     pub powers: Vec<f64>,
 }
@@ -68,20 +67,16 @@ pub fn assume(setting: &Setting, streams: &mut [Stream], powers: &[f64], inflati
         let assumed = Assumed {
             length_ms,
             weight: 0.0,
-            doubt: 0.0,
+            against_best: 0.0,
             powers: powers.clone(),
         };
         tried.push((assumed, likelihood, streams.iter().map(|s| s.theta).collect()));
     }
-    let posterior = |prior: fn(usize) -> f64| {
-        let weights = tried.iter().enumerate().map(|(i, t)| (t.1 - best).exp() * prior(i));
-        let weights: Vec<f64> = weights.collect();
-        let sum: f64 = weights.iter().sum();
-        weights.into_iter().map(move |w| w / sum).collect::<Vec<f64>>()
-    };
-    let (weights, doubts) = (posterior(believed), posterior(doubted));
-    for ((one, weight), doubt) in tried.iter_mut().zip(weights).zip(doubts) {
-        (one.0.weight, one.0.doubt) = (weight, doubt);
+    let weight = |(i, tried): (usize, &(Assumed, f64, Vec<Theta>))| (tried.1 - best).exp() * believed(i);
+    let weights: Vec<f64> = tried.iter().enumerate().map(weight).collect();
+    let sum: f64 = weights.iter().sum();
+    for (one, weight) in tried.iter_mut().zip(weights) {
+        (one.0.weight, one.0.against_best) = (weight / sum, one.1 - best);
     }
     if let Some((likeliest, _, thetas)) = tried.iter().max_by(|a, b| a.0.weight.total_cmp(&b.0.weight)) {
         for (stream, theta) in streams.iter_mut().zip(thetas) {
@@ -92,7 +87,7 @@ pub fn assume(setting: &Setting, streams: &mut [Stream], powers: &[f64], inflati
     tried.into_iter().map(|(assumed, ..)| assumed).collect()
 }
 
-/// How likely the i-th length is before looking, for the estimate: none, or one of an exponential distribution.
+/// How likely the i-th length is before looking: none, or one of an exponential distribution.
 fn believed(i: usize) -> f64 {
     let beyond = |length: f64| {
         if length < LONGEST {
@@ -103,12 +98,6 @@ fn believed(i: usize) -> f64 {
     };
     let share = |(from, to): (f64, f64)| (1.0 - BELIEVED) * (beyond(from) - beyond(to));
     if i == 0 { BELIEVED } else { share(stretch(i)) }
-}
-
-/// The same for the interval: all lengths alike, up to the longest.
-fn doubted(i: usize) -> f64 {
-    let share = |(from, to): (f64, f64)| (1.0 - DOUBTED) * (to - from) / LONGEST;
-    if i == 0 { DOUBTED } else { share(stretch(i)) }
 }
 
 /// The lengths that the i-th stands for.
@@ -167,10 +156,8 @@ mod tests {
 
     #[test]
     fn what_is_believed_before_adds_up_to_one() {
-        for prior in [believed, doubted] {
-            let sum: f64 = (0..LENGTHS.len()).map(prior).sum();
-            assert!((sum - 1.0).abs() < 1e-12, "{sum}");
-        }
+        let sum: f64 = (0..LENGTHS.len()).map(believed).sum();
+        assert!((sum - 1.0).abs() < 1e-12, "{sum}");
     }
 
     #[test]
