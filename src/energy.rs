@@ -35,6 +35,8 @@ mod phases;
 mod sensed;
 mod sensor_model;
 mod shares;
+#[cfg(test)]
+mod slow_polls;
 mod state;
 mod study;
 mod timeline;

@@ -12,6 +12,13 @@ pub const PHASES: [PhaseSpec; 6] = [
     ("log", 0.3, 100.0),
 ];
 
+const SECONDS: [PhaseSpec; 4] = [
+    ("data", 300.0, 90.0),
+    ("forward", 900.0, 330.0),
+    ("backward", 1700.0, 380.0),
+    ("log", 4.0, 100.0),
+];
+
 /// A sensor and a load. Times in ms.
 #[derive(Debug, Clone)]
 pub struct Case {
@@ -211,14 +218,16 @@ fn others() -> Vec<Case> {
             c.late_from = 2500;
         }));
         cases.push(plain().named("50 steps", |c| c.steps = 50));
+        cases.push(plain().named("polled twice a second", |c| c.poll = 500.0));
+        cases.push(plain().named("polled once a second", |c| c.poll = 1000.0));
+        cases.push(plain().named("polled once a second, steps of seconds", |c| {
+            c.poll = 1000.0;
+            c.phases = SECONDS.to_vec();
+            c.steps = 100;
+        }));
         cases.push(plain().named("a clock that wanders by 3 ms", |c| c.wander = 3.0));
         cases.push(plain().named("steps of seconds", |c| {
-            c.phases = vec![
-                ("data", 300.0, 90.0),
-                ("forward", 900.0, 330.0),
-                ("backward", 1700.0, 380.0),
-                ("log", 4.0, 100.0),
-            ];
+            c.phases = SECONDS.to_vec();
             c.steps = 60;
         }));
         cases.push(Case {

@@ -220,6 +220,14 @@ pub fn of_refusal(device: &Device, refusal: &Refusal) -> Option<Check> {
     let id = &device.id;
     match refusal {
         Refusal::TooLittle => None,
+        Refusal::Blurred(half) => Some(check(
+            format!("sensor:{id}"),
+            CheckStatus::Warn,
+            format!(
+                "readings of {id} were taken so seldom that each is up to {:.0} ms old: which phases it saw is not known, and phases shorter than that have bounds alone; poll more often than the sensor updates",
+                2.0 * half
+            ),
+        )),
         Refusal::Locked(period, step) => Some(check(
             format!("sensor:{id}"),
             CheckStatus::Warn,

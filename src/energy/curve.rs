@@ -169,13 +169,28 @@ pub fn build(device: &Device, sensed: &Sensed<'_>, run: Interval, sources: Sourc
             cell.variance += gaps(range, cell);
         }
     }
+    let period_s = match method {
+        Method::Counter => counter.period_s,
+        _ => power.period_s,
+    };
     Some(Curve {
+        delay_sd_s: DELAY_SD_S.hypot(common_age_s(&cells, period_s)),
         range,
         cells,
         method,
         story,
-        delay_sd_s: DELAY_SD_S,
     })
+}
+
+/// Where updates are polled as slowly as they come, or more slowly, how old they are when they are seen is not known, and if the sensor
+/// is faster than the polls it is much the same each time: a doubt that all edges have in common. Standard uncertainty, seconds.
+fn common_age_s(cells: &[Cell], period_s: Option<f64>) -> f64 {
+    let mut edges: Vec<f64> = cells.iter().filter(|c| c.known).map(|c| c.edge_s).collect();
+    edges.sort_by(f64::total_cmp);
+    let usual = edges.get(edges.len() / 2).copied().unwrap_or(0.0);
+    // An edge anywhere in a bracket as long as the period has a standard uncertainty of a twelfth's root of it.
+    let slow = usual * 12.0_f64.sqrt() > 0.75 * period_s.unwrap_or(f64::INFINITY);
+    if slow { usual } else { 0.0 }
 }
 
 /// Windows that should tile time overlap and leave gaps as the updates jitter: there the power can be anything. J^2.

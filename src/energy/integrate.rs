@@ -21,6 +21,8 @@ use super::uncertainty::few_values;
 const AVERAGE_WINDOW_MS: f64 = 1000.0;
 /// Equal values hide updates: a stretch of this many periods without a change is cut into periods.
 const STRETCH: f64 = 1.5;
+/// Changes as far apart as this many polls are seen at each poll.
+const EACH: f64 = 1.2;
 /// A driver's own stamps are whole microseconds.
 const STAMP_NS: i64 = 500;
 /// Samples further apart than this many of their periods have a hole between them.
@@ -91,6 +93,12 @@ pub fn updates(device: &Device, stream: &PowerStream) -> (Vec<Update>, Option<f6
         (None, Some(believed)) => Some(believed.max(poll_s.unwrap_or(0.0))),
         (None, None) => poll_s,
     };
+    // Polled more slowly than it updates: what a poll shows is no older than the sensor's period, however long ago the last poll was.
+    let oldest = believed.filter(|&b| {
+        let (polled, changed) = (poll_s.unwrap_or(0.0), seen.unwrap_or(f64::INFINITY));
+        b < polled && changed < EACH * polled
+    });
+    let oldest_ns = oldest.map_or(i64::MAX, |s| (s * 1e9) as i64);
     let hole_ns = (5.0 * poll_s.unwrap_or(0.0)).max(3.0 * period.unwrap_or(0.0)).max(0.05) * 1e9;
     let mut updates: Vec<Update> = Vec::with_capacity(changes.len() + 1);
     for (i, &(t, half, w)) in polls.iter().enumerate() {
@@ -104,7 +112,10 @@ pub fn updates(device: &Device, stream: &PowerStream) -> (Vec<Update>, Option<f6
             continue;
         }
         let (t, half_ns) = match (before, updates.last(), period) {
-            (Some(b), _, _) if changed && !after_hole => (b.0 + (t - b.0) / 2, (t - b.0) / 2 + half),
+            (Some(b), _, _) if changed && !after_hole => {
+                let age = (t - b.0).min(oldest_ns);
+                (t - age / 2, age / 2 + half)
+            }
             // No change to see: the next of the unseen updates.
             (Some(_), Some(last), Some(p)) if !after_hole => (last.t + (p * 1e9) as i64, (p * 2e8) as i64),
             _ => (t, half),

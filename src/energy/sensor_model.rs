@@ -8,6 +8,7 @@
 //! follow the sensor's clock. Sub-window structure that always repeats at the same place of the same phase is averaged over it.
 
 mod closure;
+mod contrast;
 mod covariance;
 mod design;
 mod discover;
@@ -53,6 +54,9 @@ const ROWS_PER_LEAF: usize = 4;
 const DISAGREE: f64 = 3.5;
 const USUAL_WORST: f64 = 1.7;
 const OFTEN: u64 = 12;
+/// Less than this share of the variance of what readings see of half the leaves is left by the doubt about when they saw it: what is
+/// there then depends on more than is known of the sensor.
+const TELLING: f64 = 0.3;
 /// A mean direction as long as this is a lock.
 const LOCKED: f64 = 0.8;
 
@@ -141,6 +145,8 @@ pub enum Refusal {
     TooLittle,
     /// The sensor's windows stand still against the steps: (update period, step period), ms.
     Locked(f64, f64),
+    /// Polls came so seldom that it is not known which phases a reading saw: half-width of its place in time, ms.
+    Blurred(f64),
 }
 
 /// What the model starts from.
@@ -174,6 +180,14 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         .max()
         .ok_or(Refusal::TooLittle)?;
     let overlap = Overlap::new(inputs.timeline);
+    let (was, tells) = (
+        power.as_ref().or(counter.as_ref()).map_or(0.0, |rows| rows.half * 1e3),
+        |rows: &Rows| contrast::left(inputs, &overlap, rows) > TELLING,
+    );
+    let (power, counter) = (power.filter(tells), counter.filter(tells));
+    if power.is_none() && counter.is_none() {
+        return Err(Refusal::Blurred(was));
+    }
     let setting = setting(inputs, &overlap, most);
     if let Some((locked, period)) = locked(inputs, power.as_ref(), counter.as_ref()) {
         return Err(Refusal::Locked(locked, period));

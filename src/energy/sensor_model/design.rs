@@ -50,6 +50,10 @@ static NODES: [(f64, f64); 5] = [
 ];
 /// Below this blur (ms^2) one node does.
 const SHARP: f64 = 0.01;
+/// A wider blur is looked up in pieces of half this width, seconds: steps of milliseconds would slip between fewer nodes, and what is
+/// no more than an alias of them would look like something that was seen. So many pieces at most.
+const PIECE: f64 = 4e-3;
+const PIECES: f64 = 128.0;
 /// Differences are taken over at least this time, seconds.
 const STEP: f64 = 0.8e-3;
 
@@ -118,8 +122,8 @@ impl<'a> Design<'a> {
         let (overlap, edge) = (self.overlap, &mut self.end);
         let mut at = |t: f64, tau: f64, sums: &mut [f64]| {
             sums.fill(0.0);
-            for &(node, weight) in nodes(half) {
-                overlap.add_low_pass(t + node * half, tau, weight, &mut edge.cursor, sums);
+            for (beside, weight) in nodes(half) {
+                overlap.add_low_pass(t + beside, tau, weight, &mut edge.cursor, sums);
             }
         };
         at(end, tau, &mut self.columns);
@@ -181,18 +185,76 @@ fn half_width(theta: &Theta) -> f64 {
     (3.0 * theta.blur.max(0.0)).sqrt() * 1e-3
 }
 
-/// Where a blur of this half-width is looked up.
-fn nodes(half: f64) -> &'static [(f64, f64)] {
-    if half * half * 1e6 / 3.0 < SHARP {
-        &[(0.0, 1.0)]
+/// Where a blur of this half-width is looked up: seconds beside its middle, ascending piece by piece, and weights.
+fn nodes(half: f64) -> impl Iterator<Item = (f64, f64)> {
+    let (nodes, half) = if half * half * 1e6 / 3.0 < SHARP {
+        (&NODES[..1], 0.0)
     } else {
-        &NODES
-    }
+        (&NODES[..], half)
+    };
+    let all: f64 = nodes.iter().map(|(_, weight)| weight).sum();
+    let pieces = (half / PIECE).ceil().clamp(1.0, PIECES);
+    let reach = half / pieces;
+    (0..pieces as usize).flat_map(move |piece| {
+        let middle = (2 * piece + 1) as f64 * reach - half;
+        let of = move |&(node, weight): &(f64, f64)| (middle + node * reach, weight / (all * pieces));
+        nodes.iter().map(of)
+    })
 }
 
 fn blurred(overlap: &Overlap, cursor: &mut Cursor, t: f64, half: f64, sums: &mut [f64]) {
     sums.fill(0.0);
-    for &(node, weight) in nodes(half) {
-        overlap.add(t + node * half, weight, cursor, sums);
+    for (beside, weight) in nodes(half) {
+        overlap.add(t + beside, weight, cursor, sums);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::energy::timeline::Timeline;
+
+    #[test]
+    fn a_blur_far_wider_than_the_steps_leaves_nothing_of_them_to_see() {
+        // 11 ms and 23 ms in turns for 6.8 s.
+        let (mut edges, mut t) = (vec![0], 0);
+        for i in 0..400 {
+            t += if i % 2 == 0 { 11_000_000 } else { 23_000_000 };
+            edges.push(t);
+        }
+        let timeline = Timeline {
+            states: (0..400).map(|i| i % 2).collect(),
+            edges,
+            table: vec![vec![(0, 1.0)], vec![(1, 1.0)]],
+            leaves: 2,
+        };
+        let overlap = Overlap::new(&timeline);
+        let mut design = Design::new(&overlap, 2);
+        let at = |predicted: f64| Row {
+            end: crate::energy::sensor_model::rows::Seen { predicted, shift: 0.0 },
+            start: None,
+            length: 0.0,
+            watts: 0.0,
+        };
+        // Half-width 250 ms: some fifteen steps.
+        for (blur, most) in [(0.0, 1.0), (250.0 * 250.0 / 3.0, 0.02)] {
+            let theta = Theta {
+                window: 10.0,
+                shape: Shape::Boxcar,
+                delay: 0.0,
+                blur,
+                follow: 0.0,
+            };
+            let seen: Vec<f64> = (0..40)
+                .map(|i| {
+                    design.row(&at(1.0 + 0.013 * f64::from(i)), &theta, None);
+                    assert!((design.columns[0] + design.columns[1] - 1.0).abs() < 1e-9);
+                    design.columns[0]
+                })
+                .collect();
+            let (low, high) = seen.iter().fold((1.0_f64, 0.0_f64), |(l, h), x| (l.min(*x), h.max(*x)));
+            assert!(high - low <= most + 1e-9, "{low} to {high}");
+            assert!(blur > 0.0 || high - low > 0.9, "sharp windows see the steps");
+        }
     }
 }

@@ -49,11 +49,12 @@ pub struct Rows {
 const JOINED: f64 = 20.0;
 
 /// The updates' clock: a lattice, or where the poller is as slow as the sensor, the brackets in which they were seen; and the variance
-/// of a place in such a bracket, seconds^2.
-fn clock(times: &[f64], half: f64) -> Option<(Lattice, f64)> {
+/// of a place in such a bracket, seconds^2. `believed` is the sensor's period: slower polls do not show its lattice, but their own.
+fn clock(times: &[f64], half: f64, believed: Option<f64>) -> Option<(Lattice, f64)> {
     let lattice = lattice::fit(times, half)?;
     let place = half * half / 3.0;
-    let (fine, hopeless) = (2.0 * half < 0.4 * lattice.period, 2.0 * half > 0.75 * lattice.period);
+    let period = believed.unwrap_or(f64::INFINITY).min(lattice.period);
+    let (fine, hopeless) = (2.0 * half < 0.4 * period, 2.0 * half > 0.75 * period);
     // In between, a lattice that is the sensor's is as far from what was seen as places in brackets are, and its own jitter.
     let jitter = (0.05 * lattice.period).powi(2);
     if fine || !hopeless && lattice.scatter.powi(2) < 1.7 * (place + jitter) {
@@ -101,7 +102,7 @@ pub fn of_power(device: &Device, sensed: &Sensed<'_>, run: Interval) -> Option<R
     let (kept, half) = sharp(&halves);
     let since = |t: i64| (t - run.start.as_nanos()) as f64 * 1e-9;
     let times: Vec<f64> = kept.iter().map(|&i| since(updates[i].t)).collect();
-    let (lattice, unseen) = clock(&times, half)?;
+    let (lattice, unseen) = clock(&times, half, device.power_timing.update_period_ms.map(|ms| ms * 1e-3))?;
     let (gain, offset) = device.calibration.map_or((1.0, 0.0), |c| (c.gain, c.offset.get()));
     let rows = kept.iter().enumerate().map(|(at, &i)| Row {
         end: seen(&lattice, &times, at),
@@ -130,7 +131,7 @@ pub fn of_counter(device: &Device, stream: &PowerStream, run: Interval) -> Optio
     let (kept, half) = sharp(&halves);
     let since = |t: i64| (t - run.start.as_nanos()) as f64 * 1e-9;
     let times: Vec<f64> = kept.iter().map(|&i| since(ticks[i].t)).collect();
-    let (lattice, unseen) = clock(&times, half)?;
+    let (lattice, unseen) = clock(&times, half, device.counter_timing.update_period_ms.map(|ms| ms * 1e-3))?;
     let (gain, offset) = device.calibration.map_or((1.0, 0.0), |c| (c.gain, c.offset.get()));
     let joined = if unseen > 0.0 { JOINED * 2.0 * half } else { 0.0 };
     let (mut rows, mut since, mut sum) = (Vec::with_capacity(kept.len()), None, 0);
