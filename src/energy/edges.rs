@@ -78,12 +78,13 @@ pub struct Edge {
     pub shifted_w: f64,
 }
 
-/// Cells that a leaf fills alone.
+/// Sums over cells: those that a leaf fills alone, or those in which something ran that ran often.
 #[derive(Debug, Clone, Copy, Default)]
-struct Alone {
+struct Sums {
     cells: usize,
     seconds: f64,
     joules: f64,
+    expected: f64,
     /// Sum of (joules - expected)^2.
     squares: f64,
 }
@@ -93,8 +94,10 @@ impl Expected {
     pub fn new(curve: &Curve, timeline: &Timeline, watts: &[f64], model: &Model, split: &Split) -> Option<Self> {
         let seconds = &split.seconds;
         let outside = timeline.outside();
-        let mut alone = vec![Alone::default(); timeline.leaves];
-        let mut mixed = Alone::default();
+        let segments = timeline.segments();
+        let repeated: Vec<bool> = segments.iter().map(|&n| n >= REPEATED).collect();
+        let mut alone = vec![Sums::default(); timeline.leaves];
+        let mut mixed = Sums::default();
         let cells = curve.cells.iter().map(|c| (c.start, c.end));
         shares::walk(timeline, cells, |i, shares| {
             let cell = &curve.cells[i];
@@ -108,20 +111,21 @@ impl Expected {
                 &[(leaf, _)] if beyond == 0.0 || leaf == outside => Some(leaf),
                 _ => None,
             };
-            for sums in std::iter::once(&mut mixed).chain(only.map(|leaf| &mut alone[leaf])) {
+            // An idle device, recorded for long, would make the load look calm.
+            let load = shares.iter().any(|&(leaf, _)| repeated[leaf]).then_some(&mut mixed);
+            for sums in load.into_iter().chain(only.map(|leaf| &mut alone[leaf])) {
                 sums.cells += 1;
                 sums.seconds += cell.seconds();
-                sums.joules += expected;
+                sums.joules += cell.joules;
+                sums.expected += expected;
                 sums.squares += (cell.joules - expected).powi(2);
             }
         });
-        let segments = timeline.segments();
-        let repeated: Vec<bool> = segments.iter().map(|&n| n >= REPEATED).collect();
-        if mixed.cells < REPEATED as usize || !repeated.contains(&true) {
+        if mixed.cells < REPEATED as usize {
             return None;
         }
         // Of a stretch of which nothing else is known, the variance goes with its energy: so assumes the split in proportion to it.
-        let grain = mixed.squares / mixed.joules;
+        let grain = mixed.squares / mixed.expected;
         let leaves = timeline.leaves;
         let mut expected = Self {
             watts: watts.to_vec(),
@@ -157,7 +161,8 @@ impl Expected {
             expected.known[leaf] = true;
             if expected.repeated[leaf] {
                 off[leaf] = watts[leaf] - model.energies[leaf] / seconds[leaf];
-                for other in (0..leaves).filter(|&other| seconds[other] > 0.0 && segments[other] >= REPEATED) {
+                let others = (0..leaves).filter(|&other| seconds[other] > 0.0 && segments[other] >= REPEATED);
+                for other in others {
                     let joules2 = model.covariance.at(leaf, other);
                     expected.covariance.a[leaf * leaves + other] = joules2 / (seconds[leaf] * seconds[other]);
                 }
