@@ -20,6 +20,7 @@ mod checks;
 mod combine;
 mod counter;
 mod curve;
+mod edges;
 #[cfg(test)]
 mod faults;
 mod idle;

@@ -6,6 +6,7 @@
 use crate::model::analysis::{Grade, Method};
 
 use super::Estimator;
+use super::edges::REPEATED;
 use super::interval::{Split, replace_by_sums};
 use super::sensor_model::{Known, Model, Symmetric, condition, dot};
 use super::uncertainty::{Figure, exact_joules, grade};
@@ -18,8 +19,6 @@ const OPPOSED: f64 = -0.7;
 const VERY_LONG: f64 = 20.0;
 /// Wider than anything a leaf can draw, watts.
 const NOTHING_KNOWN_W: f64 = 1e4;
-/// A leaf that ran less often than this cannot show by its residuals how much its power varies.
-const REPEATED: u64 = 12;
 
 /// What is known of the phases and the device beside split and model.
 pub struct Facts<'a> {
@@ -90,9 +89,10 @@ pub fn combine(split: &Split, model: &Model, facts: &Facts) -> Option<(Split, Ve
     let sums = independent(sums.chain(alone).collect());
     condition(&mut energies, &mut covariance, &sums);
     // What bounds alone allow, whatever the phases draw.
-    let impossible = members.iter().zip(&split.figures).any(|(members, bounds)| {
+    let allowed = split.lowest.iter().zip(&split.figures);
+    let impossible = members.iter().zip(allowed).any(|(members, (&lowest, most))| {
         let (joules, slack) = (dot(members, &energies), 3.0 * covariance.form(members).max(0.0).sqrt());
-        joules - slack > bounds.upper || joules + slack < bounds.joules - bounds.u95
+        joules - slack > most.upper || joules + slack < lowest
     });
     if impossible {
         return None;
@@ -206,7 +206,10 @@ mod tests {
             unseen_s: vec![0.0, 0.0],
             seen_joules: vec![100.0, 50.0],
             own_u95: vec![10.0, 10.0],
+            own_at_edges: vec![0.0, 0.0],
             figures: vec![figure(100.0), figure(50.0), figure(150.0)],
+            lowest: vec![90.0, 40.0, 140.0],
+            at_edges: vec![0.0, 0.0, 0.0],
         };
         let model = Model {
             energies: energies.to_vec(),

@@ -61,7 +61,18 @@ impl Curve {
         for cell in self.cells.iter_mut().filter(|c| c.known) {
             let s = cell.seconds();
             let unseen = blind * s * self.story.power_period_ms.map_or(s, |ms| ms * 1e-3);
-            cell.variance = cell.variance.max(unseen) + gaps(self.range, cell);
+            cell.variance = cell.variance.max(unseen) + gaps(self.range, cell.edge_s);
+        }
+    }
+
+    /// The sensor's own updates jitter by so much, beside what the poller adds.
+    pub fn doubt_jitter(&mut self, jitter_s: f64) {
+        if self.method == Method::Integral {
+            let more = gaps(self.range, jitter_s);
+            self.cells
+                .iter_mut()
+                .filter(|c| c.known)
+                .for_each(|c| c.variance += more);
         }
     }
 
@@ -166,7 +177,7 @@ pub fn build(device: &Device, sensed: &Sensed<'_>, run: Interval, sources: Sourc
     let range = PowerRange::of(&cells, device);
     if method == Method::Integral {
         for cell in cells.iter_mut().filter(|c| c.known) {
-            cell.variance += gaps(range, cell);
+            cell.variance += gaps(range, cell.edge_s);
         }
     }
     let period_s = match method {
@@ -194,8 +205,8 @@ fn common_age_s(cells: &[Cell], period_s: Option<f64>) -> f64 {
 }
 
 /// Windows that should tile time overlap and leave gaps as the updates jitter: there the power can be anything. J^2.
-fn gaps(range: PowerRange, cell: &Cell) -> f64 {
-    2.0 * (range.sd() * cell.edge_s).powi(2)
+fn gaps(range: PowerRange, jitter_s: f64) -> f64 {
+    2.0 * (range.sd() * jitter_s).powi(2)
 }
 
 /// A counter that stood still for much longer than its period while power flowed has lost that energy.

@@ -25,6 +25,8 @@ const STRETCH: f64 = 1.5;
 const EACH: f64 = 1.2;
 /// A driver's own stamps are whole microseconds.
 const STAMP_NS: i64 = 500;
+/// Windows that cover more of the time than this cover all of it: no better are windows and periods known.
+const ALL: f64 = 0.99;
 /// Samples further apart than this many of their periods have a hole between them.
 const HOLE: i64 = 3;
 
@@ -237,7 +239,7 @@ fn thin(updates: &[Update], n: usize) -> Vec<Update> {
 /// Variance (W²) of a cell's mean power about the reading that stands for it, where the window covers only `duty` of the cell:
 /// the long-run variance of the readings (Bartlett weights), for readings that beat with the load are not independent.
 fn unseen_variance(updates: &[Update], duty: f64) -> f64 {
-    if duty >= 0.95 || updates.len() < 4 {
+    if duty >= ALL || updates.len() < 4 {
         return 0.0;
     }
     let n = updates.len();

@@ -12,9 +12,11 @@
 //!
 //! A phase's cells that it fills alone add nothing to its doubt. Doubts of split cells add up *linearly*: a phase that always stands
 //! beside the same neighbour is wrong to the same side each time, and repetition does not help (bias T dP/6 an edge).
-//! Timing noise of the cell edges is independent and adds in quadrature.
+//! Timing noise of the cell edges is independent and adds in quadrature. Where `edges` knows what the leaves draw, it doubts the split
+//! cells of long phases by less; what is possible at most stays.
 
 use super::curve::Curve;
+use super::edges::{Doubts, Edge, Expected, Place};
 use super::shares;
 use super::timeline::Timeline;
 use super::uncertainty::{Figure, exact_joules};
@@ -29,10 +31,14 @@ pub struct Split {
     pub unseen_s: Vec<f64>,
     /// Energy of the time that was seen.
     pub seen_joules: Vec<f64>,
-    /// Half-width (95 %) of each leaf's own energy.
+    /// Half-width (95 %) of each leaf's own energy, and how much of that lies in split cells.
     pub own_u95: Vec<f64>,
+    pub own_at_edges: Vec<f64>,
     /// Each phase with everything inside it, then outside, then the whole run.
     pub figures: Vec<Figure>,
+    /// The least of each that bounds allow, and how much of it lies in split cells.
+    pub lowest: Vec<f64>,
+    pub at_edges: Vec<f64>,
 }
 
 /// Sums for a phase, everything inside it included.
@@ -42,11 +48,34 @@ struct Bounds {
     low: f64,
     high: f64,
     variance: f64,
+    at_edges: f64,
+    doubts: Doubts,
+    /// The last cell it had a share of, and that cell if it was a split one.
+    last: Option<usize>,
+    open: Option<Open>,
+}
+
+/// A split cell of which it is not yet known what comes behind it.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    edge: Edge,
+    /// Whether the phase was in the cell before.
+    before: bool,
+    edge_s: f64,
+    unseen: f64,
+    /// How far the truth can be below and above the share.
+    reach: (f64, f64),
 }
 
 /// Split `curve` over the leaves of `timeline`; `parents[p]` is the phase around phase p; `watts` are the leaves' mean powers, as far
-/// as they are known.
-pub fn split(curve: &Curve, timeline: &Timeline, parents: &[Option<usize>], watts: Option<&[f64]>) -> Split {
+/// as they are known; `expected` is what is known of them beside that.
+pub fn split(
+    curve: &Curve,
+    timeline: &Timeline,
+    parents: &[Option<usize>],
+    watts: Option<&[f64]>,
+    expected: Option<&Expected>,
+) -> Split {
     let outside = timeline.outside();
     let whole = outside + 1;
     let mut leaves = vec![0.0; timeline.leaves];
@@ -76,25 +105,27 @@ pub fn split(curve: &Curve, timeline: &Timeline, parents: &[Option<usize>], watt
             seen_joules[leaf] += if cell.known { joules } else { 0.0 };
             seconds[leaf] += s;
             unseen_s[leaf] += if cell.known { 0.0 } else { s };
-            add(&mut own[leaf], curve, i, (s.min(length), joules));
-            let mut at = Some(leaf);
-            while let Some(phase) = at {
+            let edge = || {
+                expected
+                    .filter(|e| e.is_own_long(leaf))?
+                    .edge(cell, shares, |other| other == leaf)
+            };
+            add(&mut own[leaf], curve, i, (s.min(length), joules), edge);
+            for phase in above(parents, leaf).chain([whole]) {
                 if inclusive[phase].0 == 0.0 {
                     touched.push(phase);
                 }
                 inclusive[phase] = (inclusive[phase].0 + s, inclusive[phase].1 + joules);
-                at = parents.get(phase).copied().flatten();
             }
-            if inclusive[whole].0 == 0.0 {
-                touched.push(whole);
-            }
-            inclusive[whole] = (inclusive[whole].0 + s, inclusive[whole].1 + joules);
         }
         for phase in touched.drain(..) {
             let (s, joules) = std::mem::take(&mut inclusive[phase]);
-            add(&mut bounds[phase], curve, i, (s.min(length), joules));
+            let within = |leaf: usize| phase == whole || above(parents, leaf).any(|at| at == phase);
+            let edge = || expected.filter(|e| e.is_long(phase))?.edge(cell, shares, within);
+            add(&mut bounds[phase], curve, i, (s.min(length), joules), edge);
         }
     });
+    own.iter_mut().chain(&mut bounds).for_each(|b| b.settle(false));
     let mut figures: Vec<Figure> = bounds.iter().map(|b| figure(b, curve)).collect();
     for leaf in &mut leaves {
         *leaf = exact_joules(*leaf);
@@ -106,6 +137,9 @@ pub fn split(curve: &Curve, timeline: &Timeline, parents: &[Option<usize>], watt
         unseen_s,
         seen_joules,
         own_u95: own.iter().map(|b| figure(b, curve).u95).collect(),
+        own_at_edges: own.iter().map(|b| b.at_edges).collect(),
+        lowest: bounds.iter().map(|b| b.joules - bounded_u95(b)).collect(),
+        at_edges: bounds.iter().map(|b| b.at_edges).collect(),
         figures,
     }
 }
@@ -115,50 +149,102 @@ pub fn replace_by_sums(figures: &mut [Figure], leaves: &[f64], parents: &[Option
     let outside = leaves.len() - 1;
     let mut sums = vec![0.0; figures.len()];
     for (leaf, joules) in leaves.iter().enumerate() {
-        let mut at = Some(leaf);
-        while let Some(phase) = at {
-            sums[phase] += joules;
-            at = parents.get(phase).copied().flatten();
-        }
-        sums[outside + 1] += joules;
+        above(parents, leaf)
+            .chain([outside + 1])
+            .for_each(|phase| sums[phase] += joules);
     }
     for (figure, sum) in figures.iter_mut().zip(sums) {
         figure.joules = sum;
     }
 }
 
-/// One cell of which a phase has `s` seconds, and by estimate `share` joules.
-fn add(bounds: &mut Bounds, curve: &Curve, i: usize, (s, share): (f64, f64)) {
+/// The leaf, and every phase around it.
+fn above(parents: &[Option<usize>], leaf: usize) -> impl Iterator<Item = usize> {
+    std::iter::successors(Some(leaf), |&phase| parents.get(phase).copied().flatten())
+}
+
+/// One cell of which a phase has `s` seconds, and by estimate `share` joules; `edge` says what is known of its split.
+fn add(bounds: &mut Bounds, curve: &Curve, i: usize, (s, share): (f64, f64), edge: impl FnOnce() -> Option<Edge>) {
     let cell = &curve.cells[i];
     let length = cell.seconds();
     let (floor, ceiling) = (curve.range.floor, curve.range.ceiling);
     let energy = cell.joules;
     let part = s / length;
+    let before = bounds.last.replace(i).is_some_and(|last| last + 1 == i);
+    bounds.settle(before);
     bounds.joules += share;
     // The last nanosecond of a cell is not worth a doubt.
     let alone = length - s < 1e-9;
-    if !cell.known {
-        bounds.low += (floor * s).min(share);
-        bounds.high += (ceiling * s).max(share);
-    } else if alone {
-        bounds.low += share;
-        bounds.high += share;
-        bounds.variance += cell.variance;
+    let (low, high) = match (cell.known, alone) {
+        (false, _) => ((floor * s).min(share), (ceiling * s).max(share)),
+        (true, true) => (share, share),
+        (true, false) => (
+            (floor * s).max(energy - ceiling * (length - s)).min(share),
+            (ceiling * s).min(energy - floor * (length - s)).max(share),
+        ),
+    };
+    let unseen = cell.variance * if alone { 1.0 } else { part };
+    let timing = (cell.watts() * cell.edge_s.hypot(curve.delay_sd_s)).powi(2);
+    let split = cell.known && !alone;
+    let variance = if split {
+        unseen + timing
+    } else if cell.known {
+        unseen
     } else {
-        bounds.low += (floor * s).max(energy - ceiling * (length - s)).min(share);
-        bounds.high += (ceiling * s).min(energy - floor * (length - s)).max(share);
-        bounds.variance += cell.variance * part + (cell.watts() * cell.edge_s.hypot(curve.delay_sd_s)).powi(2);
+        0.0
+    };
+    bounds.low += low;
+    bounds.high += high;
+    bounds.variance += variance;
+    bounds.at_edges += if split { share } else { 0.0 };
+    let (below, above) = (share - low, high - share);
+    let open = split.then(edge).flatten().map(|edge| Open {
+        edge,
+        before,
+        edge_s: cell.edge_s,
+        unseen,
+        reach: (below, above),
+    });
+    match open.filter(|open| open.alone() < below.max(above).hypot(2.0 * variance.sqrt())) {
+        Some(open) => bounds.open = Some(open),
+        None => bounds.doubts.bounded(below, above, variance),
     }
 }
 
-fn figure(bounds: &Bounds, curve: &Curve) -> Figure {
+impl Open {
+    fn doubt(&self, doubts: &mut Doubts, place: Place) {
+        doubts.edge(&self.edge, place, self.edge_s, self.unseen, self.reach);
+    }
+
+    /// Half-width of this cell alone.
+    fn alone(&self) -> f64 {
+        let mut doubts = Doubts::default();
+        self.doubt(&mut doubts, Place::Within);
+        doubts.u95(0.0)
+    }
+}
+
+impl Bounds {
+    /// What cell the last edge was in is known with the next.
+    fn settle(&mut self, behind: bool) {
+        if let Some(open) = self.open.take() {
+            open.doubt(&mut self.doubts, Place::of(open.before, behind));
+        }
+    }
+}
+
+/// Half-width by the bounds alone.
+fn bounded_u95(bounds: &Bounds) -> f64 {
     let bound = (bounds.joules - bounds.low).max(bounds.high - bounds.joules);
-    let noise = 2.0 * bounds.variance.sqrt();
+    bound.hypot(2.0 * bounds.variance.sqrt())
+}
+
+fn figure(bounds: &Bounds, curve: &Curve) -> Figure {
     Figure {
         joules: bounds.joules,
-        u95: bound.hypot(noise),
+        u95: bounded_u95(bounds).min(bounds.doubts.u95(curve.delay_sd_s)),
         scale: 0.0,
-        upper: bounds.high + noise,
+        upper: bounds.high + 2.0 * bounds.variance.sqrt(),
         method: curve.method,
     }
 }

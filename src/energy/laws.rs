@@ -372,7 +372,7 @@ fn inner_figures(recording: &Recording, streams: &[DeviceStreams]) -> Vec<Vec<f6
         let sensed = super::sensed::Sensed::of(&recording.devices[i], &streams[i], run);
         let curve = curve::build(&sensed.device, &sensed, run, curve::Sources::All).expect("a curve");
         let timeline = Timeline::new(&spans, run, &owners.ranks[i]);
-        let split = interval::split(&curve, &timeline, &parents, None);
+        let split = interval::split(&curve, &timeline, &parents, None, None);
         split.figures.iter().map(|f| f.joules).collect()
     };
     (0..recording.devices.len()).map(one).collect()

@@ -10,6 +10,7 @@ use super::calls;
 use super::checks;
 use super::combine::{self, Facts};
 use super::curve::{self, Curve, DELAY_SD_S, Sources};
+use super::edges::{Expected, REPEATED};
 use super::interval;
 use super::sensed::Sensed;
 use super::sensor_model::{self, CounterKind, Found, Model, Refusal};
@@ -20,7 +21,7 @@ use super::{Estimator, Options};
 
 /// How often the split at the cells' edges is made anew with what the split before says of the leaves' powers.
 const SHARPENED: usize = 3;
-/// The model's power of a leaf is taken if its relative standard uncertainty is below this.
+/// The model's power of a leaf that ran a few times is taken if its relative standard uncertainty is below this.
 const RESOLVED: f64 = 0.1;
 
 /// What one device contributes.
@@ -85,7 +86,7 @@ pub fn one_device<'a>(
         };
         return (part, vec![check]);
     };
-    let mut split = interval::split(&curve, timeline, parents, None);
+    let mut split = interval::split(&curve, timeline, parents, None, None);
     let (model, doubts) = model_of(&sensed, run, timeline, &curve, &split, options);
     if let Ok(Some(model)) = &model
         && let Some(placed) = placed(&sensed, run, model)
@@ -146,10 +147,15 @@ pub fn one_device<'a>(
 
 /// The split, made anew until what it says of the leaves' powers hardly moves it.
 fn sharpened(curve: &Curve, timeline: &Timeline, parents: &[Option<usize>], model: Option<&Model>) -> interval::Split {
-    let mut split = interval::split(curve, timeline, parents, None);
-    for _ in 0..SHARPENED {
-        let watts = leaf_watts(&split, curve, model);
-        split = interval::split(curve, timeline, parents, Some(&watts));
+    let segments = timeline.segments();
+    let mut split = interval::split(curve, timeline, parents, None, None);
+    for round in 1..=SHARPENED {
+        let watts = leaf_watts(&split, curve, model, &segments);
+        // The doubts are asked for once, at the end. What a counter's cells hold of which nobody knows what it adds up is no surprise.
+        let counts = |model: &&Model| curve.method != Method::Counter || model.kind == CounterKind::Continuous;
+        let expected = model.filter(|_| round == SHARPENED).filter(counts);
+        let expected = expected.and_then(|model| Expected::new(curve, timeline, &watts, model, &split));
+        split = interval::split(curve, timeline, parents, Some(&watts), expected.as_ref());
     }
     split
 }
@@ -186,7 +192,9 @@ fn placed(sensed: &Sensed<'_>, run: Interval, model: &Model) -> Option<Curve> {
     } else {
         power
     };
-    curve.delay_sd_s = by?.delay_sd_ms * 1e-3;
+    let by = by?;
+    curve.delay_sd_s = by.delay_sd_ms * 1e-3;
+    curve.doubt_jitter(by.jitter_ms * 1e-3);
     Some(curve)
 }
 
@@ -228,12 +236,13 @@ fn model_of(
     }
 }
 
-/// What each leaf draws by the model, where it is one for the model; else by the split before.
-fn leaf_watts(split: &interval::Split, curve: &Curve, model: Option<&Model>) -> Vec<f64> {
+/// What each leaf draws by the model, where it is one for the model; else by the split before. Of leaves that ran often the model may
+/// know little one by one, but it knows what they draw together, and a cell holds several.
+fn leaf_watts(split: &interval::Split, curve: &Curve, model: Option<&Model>, segments: &[u64]) -> Vec<f64> {
     let known = |(leaf, &seconds): (usize, &f64)| {
         let of_model = model.map(|m| (m.energies[leaf], m.covariance.at(leaf, leaf).sqrt()));
         let joules = match of_model {
-            Some((joules, sd)) if sd < RESOLVED * joules => joules,
+            Some((joules, sd)) if segments[leaf] >= REPEATED || sd < RESOLVED * joules => joules,
             _ if seconds > split.unseen_s[leaf] => split.seen_joules[leaf] * seconds / (seconds - split.unseen_s[leaf]),
             _ => split.leaves[leaf],
         };

@@ -1,0 +1,259 @@
+//! Cells at the edges of long phases: how far the split of one may be off, where the leaves' mean powers are known.
+//!
+//! What the power can be at all bounds a split (`interval`), and that is wide: it allows for a device that draws its limit up to the
+//! marker and next to nothing behind it. Where the sensor model knows what the leaves draw on average, and the curve's own cells show how
+//! far single ones lie from that, the doubt about a split is a standard uncertainty.
+//!
+//! ```text
+//! cell, E joules     |-------------------|       a = what A's leaves draw in their seconds on average, b = the same of the rest
+//! phase A                      begins ^----      A gets E a / (a + b) = p E
+//! ```
+//!
+//! - *Chance*: A's stretch differs from its mean by a variance va, the rest by vb. p E is wrong by p of the rest's difference less
+//!   (1 - p) of A's: p^2 vb + (1 - p)^2 va, and another time at each edge: quadrature.
+//! - *Means*: how surely p is known, from the covariance of the leaves' powers. The same at each edge: linear. So is a lag of the power.
+//! - *Surprise*: d = E - a - b. If all of it is A's, A had (1 - p) d more than its share; if it is the rest's, p d less; as far as the
+//!   device can. Over the edges at which a phase begins, and those at which it ends, these are added with their signs: what is no chance
+//!   there is local power that differs from the mean at every such edge (first steps that are slow, power that rises inside a phase),
+//!   and counts in full.
+//!
+//! *Limits of validity*: leaves that ran twelve times, or fill cells alone; phases with most of their energy in cells of their own: the
+//! split of others is the model's word, and not a second one. Never more than the bound. Units: joules, watts, seconds.
+
+mod doubts;
+#[cfg(test)]
+mod tests;
+
+pub use doubts::{Doubts, Place};
+
+use super::cell::Cell;
+use super::curve::Curve;
+use super::interval::Split;
+use super::sensor_model::{Model, Symmetric};
+use super::shares;
+use super::timeline::Timeline;
+
+/// A leaf that ran less often than this cannot show by its residuals how much its power varies.
+pub const REPEATED: u64 = 12;
+/// Cells that a leaf fills alone: so many tell its mean, and so many its scatter.
+const TOLD: usize = 2;
+const SCATTER_TOLD: usize = 4;
+/// A phase with more than this share of its energy in split cells is not long: about five cells at a time.
+const SPLIT_SHARE: f64 = 0.2;
+
+/// What the leaves are expected to draw, and how sure that is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expected {
+    watts: Vec<f64>,
+    /// Of the mean powers, W^2.
+    covariance: Symmetric,
+    known: Vec<bool>,
+    repeated: Vec<bool>,
+    /// Variance of the energy of a stretch about its mean, for each second of it, J^2/s.
+    scatter: Vec<f64>,
+    /// The same for each watt of a stretch of which nothing else is known, J.
+    grain: f64,
+    /// How far the power may follow behind the markers, at 95 %.
+    lag_s: f64,
+    /// Which of the split's figures are of long phases, and which leaves' own.
+    long: Vec<bool>,
+    own_long: Vec<bool>,
+}
+
+/// One split cell, as seen by a phase.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Edge {
+    /// From chance, J^2; half-width from the means, J.
+    pub variance: f64,
+    pub means: f64,
+    /// What the surprise says the phase had beyond its share: if all of it is the phase's, and if it is the rest's; variance by chance.
+    pub surprise: [f64; 2],
+    pub chance: [f64; 2],
+    /// The phase's share of the cell by energy.
+    pub share: f64,
+    /// How far the power falls behind the markers, joules.
+    pub lag: f64,
+    /// Watts that a shift of the cell moves: independently at its two ends (squares), and in common.
+    pub ends_w2: f64,
+    pub shifted_w: f64,
+}
+
+/// Sums over cells: those that a leaf fills alone, or those in which something ran that ran often.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sums {
+    cells: usize,
+    seconds: f64,
+    joules: f64,
+    expected: f64,
+    /// Sum of (joules - expected)^2.
+    squares: f64,
+}
+
+impl Expected {
+    /// From the powers that the curve is split by; `None` where its cells are too few to tell how they scatter.
+    pub fn new(curve: &Curve, timeline: &Timeline, watts: &[f64], model: &Model, split: &Split) -> Option<Self> {
+        let seconds = &split.seconds;
+        let outside = timeline.outside();
+        let segments = timeline.segments();
+        let repeated: Vec<bool> = segments.iter().map(|&n| n >= REPEATED).collect();
+        let mut alone = vec![Sums::default(); timeline.leaves];
+        let mut mixed = Sums::default();
+        let cells = curve.cells.iter().map(|c| (c.start, c.end));
+        shares::walk(timeline, cells, |i, shares| {
+            let cell = &curve.cells[i];
+            if !cell.known {
+                return;
+            }
+            let beyond = beyond_s(cell, shares);
+            let expected = dot_shares(watts, shares) + beyond * watts[outside];
+            let only = match shares {
+                [] => Some(outside),
+                &[(leaf, _)] if beyond == 0.0 || leaf == outside => Some(leaf),
+                _ => None,
+            };
+            // An idle device, recorded for long, would make the load look calm.
+            let load = shares.iter().any(|&(leaf, _)| repeated[leaf]).then_some(&mut mixed);
+            for sums in load.into_iter().chain(only.map(|leaf| &mut alone[leaf])) {
+                sums.cells += 1;
+                sums.seconds += cell.seconds();
+                sums.joules += cell.joules;
+                sums.expected += expected;
+                sums.squares += (cell.joules - expected).powi(2);
+            }
+        });
+        if mixed.cells < REPEATED as usize {
+            return None;
+        }
+        // Of a stretch of which nothing else is known, the variance goes with its energy: so assumes the split in proportion to it.
+        let grain = mixed.squares / mixed.expected;
+        let leaves = timeline.leaves;
+        let mut expected = Self {
+            watts: watts.to_vec(),
+            covariance: Symmetric::zero(leaves),
+            known: vec![false; leaves],
+            repeated,
+            grain,
+            scatter: watts.iter().map(|w| grain * w).collect(),
+            lag_s: 1e-3 * model.ramp.lag_ms.hypot(2.0 * model.ramp.sd_ms),
+            long: split
+                .figures
+                .iter()
+                .zip(&split.at_edges)
+                .map(|(f, &at)| is_long(at, f.joules))
+                .collect(),
+            own_long: split
+                .leaves
+                .iter()
+                .zip(&split.own_at_edges)
+                .map(|(&all, &at)| is_long(at, all))
+                .collect(),
+        };
+        let mut off = vec![0.0; leaves];
+        for leaf in (0..leaves).filter(|&leaf| seconds[leaf] > 0.0) {
+            let told = alone[leaf];
+            if told.cells >= SCATTER_TOLD {
+                // Few cells may lie closer together than cells do: the variance of Student's t.
+                let few = (told.cells - 1) as f64 / (told.cells - 3) as f64;
+                expected.scatter[leaf] = few * told.squares / told.seconds;
+            } else if told.cells >= TOLD {
+                expected.scatter[leaf] = expected.scatter[leaf].max(told.squares / told.seconds);
+            }
+            expected.known[leaf] = true;
+            if expected.repeated[leaf] {
+                off[leaf] = watts[leaf] - model.energies[leaf] / seconds[leaf];
+                let others = (0..leaves).filter(|&other| seconds[other] > 0.0 && segments[other] >= REPEATED);
+                for other in others {
+                    let joules2 = model.covariance.at(leaf, other);
+                    expected.covariance.a[leaf * leaves + other] = joules2 / (seconds[leaf] * seconds[other]);
+                }
+            } else if told.cells >= TOLD {
+                off[leaf] = watts[leaf] - told.joules / told.seconds;
+                // Cells of one execution have what is peculiar to it in common.
+                let independent = told.cells.min(segments[leaf].max(1) as usize) as f64;
+                let each_s = told.seconds / told.cells as f64;
+                expected.covariance.a[leaf * leaves + leaf] = expected.scatter[leaf] / each_s / independent;
+            } else {
+                expected.known[leaf] = false;
+            }
+        }
+        expected.covariance.add_outer(1.0, &off, &off);
+        Some(expected)
+    }
+
+    /// Whether the split's figure, or the leaf's own, is of a long phase.
+    pub fn is_long(&self, figure: usize) -> bool {
+        self.long[figure]
+    }
+
+    pub fn is_own_long(&self, leaf: usize) -> bool {
+        self.own_long[leaf]
+    }
+
+    /// A cell of which the leaves in `shares` that are `inside` have their seconds, and the rest belongs to others.
+    pub fn edge(&self, cell: &Cell, shares: &[(usize, f64)], inside: impl Fn(usize) -> bool) -> Option<Edge> {
+        let outside = self.watts.len() - 1;
+        let beyond = [(outside, beyond_s(cell, shares))];
+        let pieces = || {
+            let within = shares.iter().map(|&(leaf, s)| (leaf, s, usize::from(!inside(leaf))));
+            within.chain(beyond.iter().filter(|b| b.1 > 0.0).map(|&(leaf, s)| (leaf, s, 1)))
+        };
+        if pieces().any(|(leaf, ..)| !self.known[leaf]) {
+            return None;
+        }
+        // What fills cells alone shows nothing of its power inside them: if a load swings in step with the cells, the surprise says so
+        // only beside one that is known. At the ends of the run an idle device goes on: taken to be no calmer inside cells than the load.
+        let told = pieces().any(|(leaf, ..)| self.repeated[leaf]);
+        if !told && pieces().any(|(leaf, ..)| leaf != outside) {
+            return None;
+        }
+        let (mut seconds, mut joules, mut variance) = ([0.0; 2], [0.0; 2], [0.0; 2]);
+        for (leaf, s, side) in pieces() {
+            let inside = if told { 0.0 } else { self.grain * self.watts[leaf] };
+            seconds[side] += s;
+            joules[side] += s * self.watts[leaf];
+            variance[side] += s * self.scatter[leaf].max(inside);
+        }
+        let [a, b] = joules;
+        if a <= 0.0 || b <= 0.0 {
+            return None;
+        }
+        let (p, q) = (a / (a + b), b / (a + b));
+        // d ln(a / b) by each leaf's watts.
+        let pull = |(leaf, s, side): (usize, f64, usize)| (leaf, if side == 0 { s / a } else { -s / b });
+        let pulls = || pieces().map(pull);
+        let relative: f64 = pulls()
+            .flat_map(|(i, x)| pulls().map(move |(j, y)| (i, j, x * y)))
+            .map(|(i, j, xy)| xy * self.covariance.at(i, j))
+            .sum();
+        let surprise = cell.joules - a - b;
+        let (of_a, of_b) = (a / seconds[0], b / seconds[1]);
+        let both = variance[0] + variance[1];
+        Some(Edge {
+            variance: p * p * variance[1] + q * q * variance[0],
+            means: 2.0 * cell.joules * p * q * relative.max(0.0).sqrt(),
+            lag: self.lag_s * (of_a - of_b).abs(),
+            share: p,
+            surprise: [q * surprise, -p * surprise],
+            chance: [q * q * both, p * p * both],
+            ends_w2: (q * of_a).powi(2) + (p * of_b).powi(2),
+            shifted_w: q * of_a + p * of_b,
+        })
+    }
+}
+
+/// Seconds of the cell before or after the run: the device draws there what it draws outside every phase.
+fn beyond_s(cell: &Cell, shares: &[(usize, f64)]) -> f64 {
+    let inside: f64 = shares.iter().map(|&(_, s)| s).sum();
+    let beyond = cell.seconds() - inside;
+    // Nanoseconds are exact, their sums in seconds are not.
+    if beyond > 1e-9 { beyond } else { 0.0 }
+}
+
+fn dot_shares(watts: &[f64], shares: &[(usize, f64)]) -> f64 {
+    shares.iter().map(|&(leaf, s)| s * watts[leaf]).sum()
+}
+
+/// Whether a phase with `split` of its `joules` in split cells is long.
+fn is_long(split: f64, joules: f64) -> bool {
+    split < SPLIT_SHARE * joules
+}

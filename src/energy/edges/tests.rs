@@ -1,0 +1,110 @@
+//! The doubts of a few cells, by hand.
+
+use super::*;
+
+const IDLE: usize = 1;
+
+/// A load that ran often, 300 W with a grain of 1 J, and an idle device, 60 W and calm, known to a tenth.
+fn expected() -> Expected {
+    Expected {
+        watts: vec![300.0, 60.0],
+        covariance: Symmetric {
+            n: 2,
+            a: vec![0.0, 0.0, 0.0, 36.0],
+        },
+        known: vec![true, true],
+        repeated: vec![true, false],
+        scatter: vec![300.0, 0.0],
+        grain: 1.0,
+        lag_s: 1e-3,
+        long: vec![true; 3],
+        own_long: vec![true; 2],
+    }
+}
+
+/// A tenth of a second, half of it the load's.
+fn edge(expected: &Expected, joules: f64) -> Option<Edge> {
+    let cell = Cell {
+        start: 0,
+        end: 100_000_000,
+        joules,
+        known: true,
+        edge_s: 0.0,
+        variance: 0.0,
+    };
+    expected.edge(&cell, &[(0, 0.05), (IDLE, 0.05)], |leaf| leaf == 0)
+}
+
+fn u95(edges: &[(Edge, Place)]) -> f64 {
+    let mut doubts = Doubts::default();
+    for (edge, place) in edges {
+        doubts.edge(edge, *place, 0.0, 0.0, (f64::INFINITY, f64::INFINITY));
+    }
+    doubts.u95(0.0)
+}
+
+#[test]
+fn a_cell_as_expected_is_doubted_by_chance_and_by_what_the_means_may_be() {
+    // a = 15 J, b = 3 J, p = 5/6; of the load's variance of 15 J^2 a sixth squared is left, and none of the idle's.
+    let edge = edge(&expected(), 18.0).expect("both are known");
+    assert!((edge.variance - 15.0 / 36.0).abs() < 1e-9, "{edge:?}");
+    // A tenth of b: 18 J * 5/36 * 0.1, at 95 %.
+    assert!((edge.means - 2.0 * 0.25).abs() < 1e-9, "{edge:?}");
+    // A millisecond of the step of 240 W, of which the load's share takes up all but a sixth at its beginning.
+    let begin = u95(&[(edge, Place::Begin)]);
+    let common = 0.5_f64.hypot(0.24 / 6.0);
+    assert!(
+        (begin - common.hypot(2.0 * (15.0_f64 / 36.0).sqrt())).abs() < 1e-9,
+        "{begin}"
+    );
+}
+
+#[test]
+fn chance_adds_in_quadrature_and_what_is_common_adds_linearly() {
+    let chance = Edge {
+        variance: 1.0,
+        ..Edge::default()
+    };
+    let common = Edge {
+        means: 1.0,
+        ..Edge::default()
+    };
+    assert!((u95(&[(chance, Place::Begin); 16]) - 8.0).abs() < 1e-9);
+    assert!((u95(&[(common, Place::Begin); 16]) - 16.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_strange_cell_is_doubted_by_as_much_as_it_is_strange() {
+    let expected = expected();
+    let at = |joules: f64| edge(&expected, joules).expect("both are known");
+    let (usual, strange) = (u95(&[(at(18.0), Place::Begin)]), u95(&[(at(48.0), Place::Begin)]));
+    // 30 J too much, of which the idle device may have had all: 25 of them were given to the load.
+    assert!(usual < 2.0 && strange > 0.9 * 25.0, "{usual} {strange}");
+    // A surprise to either side at each of many edges is chance; the same each time is not.
+    let mixed: Vec<_> = (0..16).map(|i| (at(18.0 + [4.0, -4.0][i % 2]), Place::Begin)).collect();
+    let alike = vec![(at(14.0), Place::Begin); 16];
+    assert!(u95(&alike) > 2.0 * u95(&mixed), "{} {}", u95(&alike), u95(&mixed));
+}
+
+#[test]
+fn what_is_not_known_is_left_to_the_bounds() {
+    let unknown = Expected {
+        known: vec![true, false],
+        ..expected()
+    };
+    assert_eq!(edge(&unknown, 18.0), None);
+    // Two single phases: a swing in step with the cells would not show.
+    let once = Expected {
+        repeated: vec![false, false],
+        ..expected()
+    };
+    assert_eq!(edge(&once, 18.0), None);
+}
+
+#[test]
+fn a_surprise_is_no_larger_than_the_device_can_make_it() {
+    let edge = edge(&expected(), 12.0).expect("both are known");
+    let mut doubts = Doubts::default();
+    doubts.edge(&edge, Place::End, 0.0, 0.0, (0.1, 0.1));
+    assert!(doubts.u95(0.0) < u95(&[(edge, Place::End)]));
+}
