@@ -42,6 +42,8 @@ pub enum TrainError {
     Diverged { step: u64, loss: f64 },
     #[error(transparent)]
     Libtorch(#[from] crate::shim::ShimError),
+    #[error("--cuda-graph: the pass of a batch cannot be recorded: {0}\nhint: leave --cuda-graph out")]
+    Record(crate::shim::ShimError),
     #[error(
         "a training batch has no document with an output\nhint: --data wants a field \"output\" on every line of train.jsonl"
     )]

@@ -98,14 +98,14 @@ impl<'a> Passes<'a> {
         slot.load(like, self.trainee);
         let forward = || model.loss(&slot.source, &slot.target, Mode::Train);
         let backward = |loss: &Tensor| params.gradients(&self.share(loss));
-        let side = SideStream::enter(number)?;
+        let side = SideStream::enter(number).map_err(TrainError::Record)?;
         for _ in 0..WARM_UPS {
             let _gradients = backward(&forward());
         }
         device::synchronize(self.device);
-        let pool = Pool::new()?;
-        let (recorded_forward, loss) = Graph::record(pool, forward)?;
-        let (recorded_backward, gradients) = Graph::record(pool, || backward(&loss))?;
+        let pool = Pool::new().map_err(TrainError::Record)?;
+        let (recorded_forward, loss) = Graph::record(pool, forward).map_err(TrainError::Record)?;
+        let (recorded_backward, gradients) = Graph::record(pool, || backward(&loss)).map_err(TrainError::Record)?;
         drop(side);
         self.recorded = Some(Recorded {
             slot,
