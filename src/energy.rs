@@ -23,6 +23,8 @@ mod curve;
 mod edges;
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod hidden_window;
 mod idle;
 mod integrate;
 mod interval;

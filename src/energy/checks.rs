@@ -228,6 +228,13 @@ pub fn of_refusal(device: &Device, refusal: &Refusal) -> Option<Check> {
                 2.0 * half
             ),
         )),
+        Refusal::Contradicting => Some(check(
+            format!("sensor:{id}"),
+            CheckStatus::Warn,
+            format!(
+                "power readings and counter of {id} cannot be explained together: short phases have bounds alone; `powerprof calibrate` finds window, delay and kind of counter beforehand"
+            ),
+        )),
         Refusal::Locked(period, step) => Some(check(
             format!("sensor:{id}"),
             CheckStatus::Warn,

@@ -57,8 +57,6 @@ const OFTEN: u64 = 12;
 /// Less than this share of the variance of what readings see of half the leaves is left by the doubt about when they saw it: what is
 /// there then depends on more than is known of the sensor.
 const TELLING: f64 = 0.3;
-/// A mean direction as long as this is a lock.
-const LOCKED: f64 = 0.8;
 
 /// What was found about one stream's clock and window, with standard uncertainties.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -147,6 +145,8 @@ pub enum Refusal {
     Locked(f64, f64),
     /// Polls came so seldom that it is not known which phases a reading saw: half-width of its place in time, ms.
     Blurred(f64),
+    /// Power readings and counter cannot be explained together, and it is not known which of them is not what it is taken for.
+    Contradicting,
 }
 
 /// What the model starts from.
@@ -189,7 +189,7 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         return Err(Refusal::Blurred(was));
     }
     let setting = setting(inputs, &overlap, most);
-    if let Some((locked, period)) = locked(inputs, power.as_ref(), counter.as_ref()) {
+    if let Some((locked, period)) = lock::of(inputs, power.as_ref(), counter.as_ref()) {
         return Err(Refusal::Locked(locked, period));
     }
     let power_theta = power.as_ref().map(|rows| discover::power(inputs, &setting, rows));
@@ -236,7 +236,17 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
     };
     // Together with the counter another window may be the likelier one.
     tried.sort_by(|a, b| b.likelihood.total_cmp(&a.likelihood));
-    let likeliest = tried.remove(0);
+    let mut likeliest = tried.remove(0);
+    if likeliest.streams.len() > 1 {
+        let alone = fitted(None);
+        if likeliest.contradicts(&alone) {
+            if kind != CounterKind::Continuous {
+                return Err(Refusal::Contradicting);
+            }
+            // What it counts over is known: the windows that were found for the power readings are not where those lie.
+            (likeliest, tried) = (alone, Vec::new());
+        }
+    }
     let doubt = rivals::doubt(&setting, inputs.seconds, &likeliest, &tried);
     let Tried {
         mut streams,
@@ -373,22 +383,5 @@ fn found(stream: &Stream, [window, delay, _]: [f64; 3]) -> Found {
         window_sd_ms: window,
         delay_sd_ms: delay,
         jitter_ms: stream.theta.follow.sqrt() * stream.rows.scatter * 1e3,
-    }
-}
-
-/// Whether the windows of the stream that would be used stand still against the load.
-fn locked(inputs: &Inputs, power: Option<&Rows>, counter: Option<&Rows>) -> Option<(f64, f64)> {
-    let test = |rows: &Rows| {
-        let starts: Vec<f64> = rows.rows.iter().map(|r| r.end.predicted).collect();
-        lock::rayleigh(inputs.timeline, &starts)
-            .filter(|(length, _)| *length > LOCKED)
-            .map(|(_, step)| (rows.period * 1e3, step * 1e3))
-    };
-    // One free stream is enough.
-    let all: Vec<Option<(f64, f64)>> = power.into_iter().chain(counter).map(test).collect();
-    if all.iter().any(Option::is_none) {
-        None
-    } else {
-        all.into_iter().flatten().next()
     }
 }

@@ -5,6 +5,12 @@
 
 use crate::energy::timeline::Timeline;
 
+use super::Inputs;
+use super::rows::Rows;
+
+/// A mean direction as long as this is a lock.
+const LOCKED: f64 = 0.8;
+
 /// Fewer repetitions are no period to be locked to.
 const REPEATED: usize = 50;
 
@@ -56,4 +62,21 @@ fn entries(timeline: &Timeline) -> Option<Vec<f64>> {
             .map(|(_, edge)| (edge - timeline.edges[0]) as f64 * 1e-9)
             .collect(),
     )
+}
+
+/// Whether the windows of the stream that would be used stand still against the load.
+pub fn of(inputs: &Inputs, power: Option<&Rows>, counter: Option<&Rows>) -> Option<(f64, f64)> {
+    let test = |rows: &Rows| {
+        let starts: Vec<f64> = rows.rows.iter().map(|r| r.end.predicted).collect();
+        rayleigh(inputs.timeline, &starts)
+            .filter(|(length, _)| *length > LOCKED)
+            .map(|(_, step)| (rows.period * 1e3, step * 1e3))
+    };
+    // One free stream is enough.
+    let all: Vec<Option<(f64, f64)>> = power.into_iter().chain(counter).map(test).collect();
+    if all.iter().any(Option::is_none) {
+        None
+    } else {
+        all.into_iter().flatten().next()
+    }
 }

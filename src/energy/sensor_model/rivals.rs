@@ -4,6 +4,10 @@
 
 use super::fit::{self, Setting, Stream};
 
+/// Streams that tell of one power leave as much of the counter unexplained together as it leaves alone; those that leave this many times
+/// more (ratio of variances) do not.
+const CONTRADICTED: f64 = 2.0;
+
 /// A joint fit of all streams from one discovery.
 pub struct Tried<'a> {
     pub streams: Vec<Stream<'a>>,
@@ -22,6 +26,28 @@ impl<'a> Tried<'a> {
             solution,
             streams,
         }
+    }
+
+    fn stream(&self, of_counter: bool) -> Option<(&Stream<'a>, f64)> {
+        let at = self.streams.iter().position(|stream| stream.is_counter == of_counter)?;
+        Some((&self.streams[at], self.solution.residuals[at].0))
+    }
+
+    /// Whether the counter's readings, which `alone` explains, are not explained together with the power's, and what is left of the
+    /// power's is smooth: then their windows are not where they were found. What a right model leaves is at most as much as one reading
+    /// differs from the next (von Neumann's ratio).
+    pub fn contradicts(&self, alone: &Self) -> bool {
+        let (Some((_, counter)), Some((power, left)), Some((_, least))) =
+            (self.stream(true), self.stream(false), alone.stream(true))
+        else {
+            return false;
+        };
+        let rows = &power.rows.rows;
+        let squares = rows
+            .windows(2)
+            .map(|pair| 0.5 * (pair[1].watts - pair[0].watts).powi(2));
+        let from_one_to_the_next = squares.sum::<f64>() / rows.len().max(1) as f64;
+        counter > CONTRADICTED * least && left > from_one_to_the_next
     }
 }
 
