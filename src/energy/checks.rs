@@ -228,11 +228,11 @@ pub fn of_refusal(device: &Device, refusal: &Refusal) -> Option<Check> {
                 2.0 * half
             ),
         )),
-        Refusal::Contradicting => Some(check(
+        Refusal::Unexplained => Some(check(
             format!("sensor:{id}"),
             CheckStatus::Warn,
             format!(
-                "power readings and counter of {id} cannot be explained together: short phases have bounds alone; `powerprof calibrate` finds window, delay and kind of counter beforehand"
+                "no window and delay that were looked for explain the power readings of {id}: short phases have bounds alone; `powerprof calibrate` may find them beforehand"
             ),
         )),
         Refusal::Locked(period, step) => Some(check(

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 
 use super::laws::{gpu, recording};
 use super::{Options, analyze, spans};
+use crate::model::analysis::{Analysis, CheckStatus};
 use crate::model::marker::MarkerVerb::{Begin, End};
 use crate::model::recording::DeviceStreams;
 use crate::model::sample::{PowerStream, Times};
@@ -31,8 +32,8 @@ fn pieces() -> Vec<(f64, f64, usize)> {
     pieces
 }
 
-#[test]
-fn what_a_counter_says_is_not_outvoted_by_smooth_readings() {
+/// The analysis, with a counter or without; and each phase's energy in truth.
+fn analysed(with_counter: bool) -> (Analysis, Vec<f64>) {
     let pieces = pieces();
     let run = pieces.last().expect("pieces").1;
     let knees: Vec<(f64, f64)> = pieces
@@ -57,7 +58,7 @@ fn what_a_counter_says_is_not_outvoted_by_smooth_readings() {
             .watts
             .push((joules(published) - joules(published - WINDOW_MS)) / (WINDOW_MS * 1e-3) + noise);
         let counted = (1000.0 + joules((ms / 100 * 100) as f64)) * 1e3;
-        power.counter.push(Some(counted as u64));
+        power.counter.push(with_counter.then_some(counted as u64));
     }
     power.times = times;
     let lines: Vec<_> = pieces
@@ -74,23 +75,41 @@ fn what_a_counter_says_is_not_outvoted_by_smooth_readings() {
         Ok::<_, Infallible>(streams.clone())
     })
     .expect("streams cannot fail");
-    for (i, phase) in PHASES.iter().enumerate() {
-        let truth: f64 = pieces
-            .iter()
-            .filter(|piece| piece.2 == i)
-            .map(|piece| phase.2 * (piece.1 - piece.0) * 1e-3)
-            .sum();
-        let energy = &analysis.phases[i].energy;
+    let truth = |phase: usize| {
+        let own = pieces.iter().filter(|piece| piece.2 == phase);
+        own.map(|piece| PHASES[phase].2 * (piece.1 - piece.0) * 1e-3).sum()
+    };
+    (analysis, (0..PHASES.len()).map(truth).collect())
+}
+
+#[test]
+fn what_a_counter_says_is_not_outvoted_by_smooth_readings() {
+    let (analysis, truth) = analysed(true);
+    for (phase, truth) in analysis.phases.iter().zip(truth) {
+        let energy = &phase.energy;
         let (value, u95) = (
             energy.joules.expect("a value").get(),
             energy.u95.expect("an interval").get(),
         );
         // Outvoted ten to one, every phase would be nearly at the mean power, and sure of it.
         let off = (value - truth).abs();
-        assert!(
-            off < 0.005 * truth && u95 < 0.1 * truth,
-            "{}: {energy:?}: {truth}",
-            phase.0
-        );
+        assert!(off < 0.005 * truth && u95 < 0.1 * truth, "{energy:?}: {truth}");
+    }
+}
+
+#[test]
+fn readings_that_nothing_explains_say_so_or_tell_the_truth() {
+    let (analysis, truth) = analysed(false);
+    let check = analysis.checks.iter().find(|check| check.name == "sensor:gpu0");
+    let found = check.expect("a check of the sensor").status == CheckStatus::Pass;
+    for (phase, truth) in analysis.phases.iter().zip(truth) {
+        let energy = &phase.energy;
+        match (energy.joules, energy.u95) {
+            (Some(value), Some(u95)) => assert!((value.get() - truth).abs() <= u95.get(), "{energy:?}: {truth}"),
+            _ => assert!(
+                !found && energy.upper_bound.expect("a bound").get() >= truth,
+                "{energy:?}: {truth}"
+            ),
+        }
     }
 }

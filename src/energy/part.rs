@@ -99,6 +99,7 @@ pub fn one_device<'a>(
         _ => {}
     }
     let is_locked = matches!(model, Err(Refusal::Locked(..)));
+    let is_unexplained = matches!(model, Err(Refusal::Unexplained)) && curve.method == Method::Integral;
     let mut model = model.ok().flatten();
     // The first split only served to tell what the leaves draw.
     split = sharpened(&curve, timeline, parents, model.as_ref());
@@ -131,6 +132,9 @@ pub fn one_device<'a>(
         refuse(&mut split.figures);
     }
     let inclusive = inclusive_seconds(&split.seconds, parents);
+    if is_unexplained {
+        distrust(&mut split.figures, spans, &inclusive, curve.range.ceiling);
+    }
     for (figure, seconds) in split.figures.iter_mut().zip(inclusive) {
         figure.scale = uncertainty::scale(device, figure.joules, seconds);
     }
@@ -256,6 +260,19 @@ fn leaf_watts(split: &interval::Split, curve: &Curve, model: Option<&Model>, seg
 fn refuse(figures: &mut [Figure]) {
     for figure in figures.iter_mut().filter(|f| grade(f.joules, f.u95) > Grade::B) {
         figure.u95 = figure.u95.max(figure.joules.abs());
+    }
+}
+
+/// Readings that no window explains were averaged over nobody knows how long: of phases shorter than the longest windows that were looked
+/// for, some times over, only what the device can draw is known.
+fn distrust(figures: &mut [Figure], spans: &Spans, inclusive: &[f64], ceiling: f64) {
+    const LONG_S: f64 = 20.0;
+    for (phase, figure) in figures.iter_mut().enumerate().take(spans.phases.len()) {
+        let times = spans.instances.iter().filter(|span| span.phase.0 == phase).count();
+        if inclusive[phase] < LONG_S * times as f64 {
+            figure.u95 = figure.u95.max(figure.joules.abs());
+            figure.upper = ceiling * inclusive[phase];
+        }
     }
 }
 

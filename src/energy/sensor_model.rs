@@ -145,8 +145,8 @@ pub enum Refusal {
     Locked(f64, f64),
     /// Polls came so seldom that it is not known which phases a reading saw: half-width of its place in time, ms.
     Blurred(f64),
-    /// Power readings and counter cannot be explained together, and it is not known which of them is not what it is taken for.
-    Contradicting,
+    /// No window and delay explain the power readings.
+    Unexplained,
 }
 
 /// What the model starts from.
@@ -237,15 +237,12 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
     // Together with the counter another window may be the likelier one.
     tried.sort_by(|a, b| b.likelihood.total_cmp(&a.likelihood));
     let mut likeliest = tried.remove(0);
-    if likeliest.streams.len() > 1 {
-        let alone = fitted(None);
-        if likeliest.contradicts(&alone) {
-            if kind != CounterKind::Continuous {
-                return Err(Refusal::Contradicting);
-            }
-            // What it counts over is known: the windows that were found for the power readings are not where those lie.
-            (likeliest, tried) = (alone, Vec::new());
-        }
+    // What a counter counts over is known; where the windows of the power readings lie may have been found wrongly.
+    let by_counter = (likeliest.streams.len() > 1).then(|| fitted(None));
+    let contradicted = by_counter.as_ref().is_some_and(|alone| likeliest.contradicts(alone));
+    if contradicted || likeliest.is_too_smooth() {
+        let alone = by_counter.filter(|_| kind == CounterKind::Continuous);
+        (likeliest, tried) = (alone.ok_or(Refusal::Unexplained)?, Vec::new());
     }
     let doubt = rivals::doubt(&setting, inputs.seconds, &likeliest, &tried);
     let Tried {

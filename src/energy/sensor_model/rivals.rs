@@ -7,6 +7,8 @@ use super::fit::{self, Setting, Stream};
 /// Streams that tell of one power leave as much of the counter unexplained together as it leaves alone; those that leave this many times
 /// more (ratio of variances) do not.
 const CONTRADICTED: f64 = 2.0;
+/// Residuals of power readings that are so much smoother than noise are no noise.
+const TOO_SMOOTH: f64 = 8.0;
 
 /// A joint fit of all streams from one discovery.
 pub struct Tried<'a> {
@@ -33,21 +35,33 @@ impl<'a> Tried<'a> {
         Some((&self.streams[at], self.solution.residuals[at].0))
     }
 
-    /// Whether the counter's readings, which `alone` explains, are not explained together with the power's, and what is left of the
-    /// power's is smooth: then their windows are not where they were found. What a right model leaves is at most as much as one reading
-    /// differs from the next (von Neumann's ratio).
-    pub fn contradicts(&self, alone: &Self) -> bool {
-        let (Some((_, counter)), Some((power, left)), Some((_, least))) =
-            (self.stream(true), self.stream(false), alone.stream(true))
-        else {
-            return false;
-        };
+    /// How many times more is left of the power's readings than one differs from the next: small where the right model leaves noise (von
+    /// Neumann's ratio), and where windows overlap as many times larger as periods fit into one.
+    fn smoothness(&self) -> Option<f64> {
+        let (power, left) = self.stream(false)?;
         let rows = &power.rows.rows;
         let squares = rows
             .windows(2)
             .map(|pair| 0.5 * (pair[1].watts - pair[0].watts).powi(2));
         let from_one_to_the_next = squares.sum::<f64>() / rows.len().max(1) as f64;
-        counter > CONTRADICTED * least && left > from_one_to_the_next
+        let overlapping = (power.theta.window * 1e-3 / power.rows.period).max(1.0);
+        Some(left / (overlapping * from_one_to_the_next).max(f64::MIN_POSITIVE))
+    }
+
+    /// Whether what is left of the power's readings is smoother than windows as long as those found can make it: then the windows are not
+    /// those.
+    pub fn is_too_smooth(&self) -> bool {
+        self.smoothness().is_some_and(|ratio| ratio > TOO_SMOOTH)
+    }
+
+    /// Whether the counter's readings, which `alone` explains, are not explained together with the power's, and what is left of those is
+    /// smooth.
+    pub fn contradicts(&self, alone: &Self) -> bool {
+        let left_of_counter = |tried: &Self| tried.stream(true).map(|(_, left)| left);
+        let (Some(together), Some(least)) = (left_of_counter(self), left_of_counter(alone)) else {
+            return false;
+        };
+        together > CONTRADICTED * least && self.smoothness().is_some_and(|ratio| ratio > 1.0)
     }
 }
 
