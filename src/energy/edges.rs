@@ -28,7 +28,6 @@ pub use doubts::{Doubts, Place};
 
 use super::cell::Cell;
 use super::curve::Curve;
-use super::interval::Split;
 use super::sensor_model::{Model, Symmetric};
 use super::shares;
 use super::timeline::Timeline;
@@ -90,9 +89,15 @@ struct Sums {
 }
 
 impl Expected {
-    /// From the powers that the curve is split by; `None` where its cells are too few to tell how they scatter.
-    pub fn new(curve: &Curve, timeline: &Timeline, watts: &[f64], model: &Model, split: &Split) -> Option<Self> {
-        let seconds = &split.seconds;
+    /// From the powers that the curve is split by and the leaves' seconds; `None` where its cells are too few to tell how they scatter.
+    /// `long` and `own_long` say which figures, and which leaves' own, are of long phases ([`is_long`]).
+    pub fn new(
+        curve: &Curve,
+        timeline: &Timeline,
+        (watts, seconds): (&[f64], &[f64]),
+        model: &Model,
+        [long, own_long]: [Vec<bool>; 2],
+    ) -> Option<Self> {
         let outside = timeline.outside();
         let segments = timeline.segments();
         let repeated: Vec<bool> = segments.iter().map(|&n| n >= REPEATED).collect();
@@ -135,18 +140,8 @@ impl Expected {
             grain,
             scatter: watts.iter().map(|w| grain * w).collect(),
             lag_s: 1e-3 * model.ramp.lag_ms.hypot(2.0 * model.ramp.sd_ms),
-            long: split
-                .figures
-                .iter()
-                .zip(&split.at_edges)
-                .map(|(f, &at)| is_long(at, f.joules))
-                .collect(),
-            own_long: split
-                .leaves
-                .iter()
-                .zip(&split.own_at_edges)
-                .map(|(&all, &at)| is_long(at, all))
-                .collect(),
+            long,
+            own_long,
         };
         let mut off = vec![0.0; leaves];
         for leaf in (0..leaves).filter(|&leaf| seconds[leaf] > 0.0) {
@@ -254,6 +249,6 @@ fn dot_shares(watts: &[f64], shares: &[(usize, f64)]) -> f64 {
 }
 
 /// Whether a phase with `split` of its `joules` in split cells is long.
-fn is_long(split: f64, joules: f64) -> bool {
+pub fn is_long(split: f64, joules: f64) -> bool {
     split < SPLIT_SHARE * joules
 }

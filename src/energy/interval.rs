@@ -16,7 +16,7 @@
 //! cells of long phases by less; what is possible at most stays.
 
 use super::curve::Curve;
-use super::edges::{Doubts, Edge, Expected, Place};
+use super::edges::{Doubts, Edge, Expected, Place, is_long};
 use super::shares;
 use super::timeline::Timeline;
 use super::uncertainty::{Figure, exact_joules};
@@ -39,6 +39,18 @@ pub struct Split {
     /// The least of each that bounds allow, and how much of it lies in split cells.
     pub lowest: Vec<f64>,
     pub at_edges: Vec<f64>,
+}
+
+impl Split {
+    /// Which figures, and which leaves' own, are of long phases.
+    pub fn long(&self) -> [Vec<bool>; 2] {
+        let figures = self.figures.iter().map(|figure| figure.joules);
+        let of = |(joules, &at_edges): (f64, &f64)| is_long(at_edges, joules);
+        [
+            figures.zip(&self.at_edges).map(of).collect(),
+            self.leaves.iter().copied().zip(&self.own_at_edges).map(of).collect(),
+        ]
+    }
 }
 
 /// Sums for a phase, everything inside it included.

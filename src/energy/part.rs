@@ -158,7 +158,8 @@ fn sharpened(curve: &Curve, timeline: &Timeline, parents: &[Option<usize>], mode
         // The doubts are asked for once, at the end. What a counter's cells hold of which nobody knows what it adds up is no surprise.
         let counts = |model: &&Model| curve.method != Method::Counter || model.kind == CounterKind::Continuous;
         let expected = model.filter(|_| round == SHARPENED).filter(counts);
-        let expected = expected.and_then(|model| Expected::new(curve, timeline, &watts, model, &split));
+        let expected =
+            expected.and_then(|model| Expected::new(curve, timeline, (&watts, &split.seconds), model, split.long()));
         split = interval::split(curve, timeline, parents, Some(&watts), expected.as_ref());
     }
     split
