@@ -1,12 +1,8 @@
 //! Sensors that fail in the middle of a run: what lies outside the fault stays right, the interval inside it grows, and a check says so.
 
-use std::convert::Infallible;
-
-use super::laws::{gpu, recording};
-use super::{Options, analyze, spans};
+use super::laws::{self, gpu, recording};
 use crate::model::analysis::{Analysis, CheckStatus};
 use crate::model::marker::MarkerVerb::{Begin, End};
-use crate::model::recording::DeviceStreams;
 use crate::model::sample::{PowerStream, Times};
 use crate::model::time::Timestamp;
 
@@ -54,15 +50,7 @@ fn analysed(fault: impl Fn(i64, &mut f64, &mut Option<u64>) -> bool) -> Analysis
         })
         .collect();
     let recording = recording(vec![gpu(0)], 40_000, &lines);
-    let spans = spans(&recording.markers, recording.interval());
-    let streams = DeviceStreams {
-        power,
-        ..DeviceStreams::default()
-    };
-    analyze(&recording, &spans, &Options::default(), |_| {
-        Ok::<_, Infallible>(streams.clone())
-    })
-    .expect("streams cannot fail")
+    laws::analysed(&recording, power)
 }
 
 fn truth(phase: usize) -> f64 {

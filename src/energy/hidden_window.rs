@@ -1,13 +1,9 @@
 //! A sensor whose window is as long as several steps, of a board of which nothing is known: its readings hardly move, and a short window
 //! over phases of one power would explain that too. The counter knows better.
 
-use std::convert::Infallible;
-
-use super::laws::{gpu, recording};
-use super::{Options, analyze, spans};
+use super::laws::{self, gpu, recording};
 use crate::model::analysis::{Analysis, CheckStatus};
 use crate::model::marker::MarkerVerb::{Begin, End};
-use crate::model::recording::DeviceStreams;
 use crate::model::sample::{PowerStream, Times};
 use crate::model::time::Timestamp;
 
@@ -66,15 +62,7 @@ fn analysed(with_counter: bool) -> (Analysis, Vec<f64>) {
         .flat_map(|&(from, to, phase)| [(from, Begin, PHASES[phase].0, 0), (to, End, PHASES[phase].0, 0)])
         .collect();
     let recording = recording(vec![gpu(0)], run as i64, &lines);
-    let spans = spans(&recording.markers, recording.interval());
-    let streams = DeviceStreams {
-        power,
-        ..DeviceStreams::default()
-    };
-    let analysis = analyze(&recording, &spans, &Options::default(), |_| {
-        Ok::<_, Infallible>(streams.clone())
-    })
-    .expect("streams cannot fail");
+    let analysis = laws::analysed(&recording, power);
     let truth = |phase: usize| {
         let own = pieces.iter().filter(|piece| piece.2 == phase);
         own.map(|piece| PHASES[phase].2 * (piece.1 - piece.0) * 1e-3).sum()

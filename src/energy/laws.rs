@@ -35,6 +35,19 @@ pub(super) fn gpu(n: u32) -> Device {
     }
 }
 
+/// The analysis of a recording with one device.
+pub(super) fn analysed(recording: &Recording, power: PowerStream) -> Analysis {
+    let spans = spans(&recording.markers, recording.interval());
+    let streams = DeviceStreams {
+        power,
+        ..DeviceStreams::default()
+    };
+    analyze(recording, &spans, &Options::default(), |_| {
+        Ok::<_, Infallible>(streams.clone())
+    })
+    .expect("streams cannot fail")
+}
+
 /// A recording from 0 to `end_ms`, with marker lines given as (milliseconds, verb, name, rank).
 pub(super) fn recording(devices: Vec<Device>, end_ms: i64, lines: &[(f64, MarkerVerb, &str, u32)]) -> Recording {
     let markers = lines.iter().map(|&(ms, verb, name, rank)| MarkerEvent {

@@ -180,13 +180,11 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         .max()
         .ok_or(Refusal::TooLittle)?;
     let overlap = Overlap::new(inputs.timeline);
-    let (was, tells) = (
-        power.as_ref().or(counter.as_ref()).map_or(0.0, |rows| rows.half * 1e3),
-        |rows: &Rows| contrast::left(inputs, &overlap, rows) > TELLING,
-    );
+    let half_ms = power.as_ref().or(counter.as_ref()).map_or(0.0, |rows| rows.half * 1e3);
+    let tells = |rows: &Rows| contrast::left(inputs, &overlap, rows) > TELLING;
     let (power, counter) = (power.filter(tells), counter.filter(tells));
     if power.is_none() && counter.is_none() {
-        return Err(Refusal::Blurred(was));
+        return Err(Refusal::Blurred(half_ms));
     }
     let setting = setting(inputs, &overlap, most);
     if let Some((locked, period)) = lock::of(inputs, power.as_ref(), counter.as_ref()) {

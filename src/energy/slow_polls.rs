@@ -1,13 +1,10 @@
 //! A sensor that is polled once a second and updates ten times as often: what a log of `nvidia-smi -l 1` can tell and what not.
 
-use std::convert::Infallible;
-
-use super::laws::{gpu, recording};
-use super::{Options, analyze, integrate, spans};
+use super::integrate;
+use super::laws::{self, gpu, recording};
 use crate::model::analysis::{Analysis, CheckStatus, Grade};
 use crate::model::device::{Device, SensorTiming};
 use crate::model::marker::MarkerVerb::{Begin, End};
-use crate::model::recording::DeviceStreams;
 use crate::model::sample::{PowerStream, Times};
 use crate::model::time::Timestamp;
 
@@ -57,15 +54,7 @@ fn polled(
 fn analysed(low_ms: i64, high_ms: i64) -> Analysis {
     let (power, lines) = polled(low_ms, high_ms);
     let recording = recording(vec![device()], RUN_MS, &lines);
-    let spans = spans(&recording.markers, recording.interval());
-    let streams = DeviceStreams {
-        power,
-        ..DeviceStreams::default()
-    };
-    analyze(&recording, &spans, &Options::default(), |_| {
-        Ok::<_, Infallible>(streams.clone())
-    })
-    .expect("streams cannot fail")
+    laws::analysed(&recording, power)
 }
 
 #[test]
