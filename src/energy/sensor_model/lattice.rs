@@ -25,20 +25,15 @@ pub fn fit(seen: &[f64], half: f64) -> Option<Lattice> {
     if seen.len() < 12 {
         return None;
     }
-    let mut gaps: Vec<f64> = seen.windows(2).map(|p| p[1] - p[0]).collect();
-    gaps.sort_by(f64::total_cmp);
-    let mut period = gaps[gaps.len() / 2];
+    let mut period = usual_gap(seen);
     if period <= 0.0 {
         return None;
     }
     let mut steps = Vec::new();
     let mut line = (0.0, period);
-    // The median's error times the number of updates may exceed half a period: count steps one by one first, then over the whole.
+    // What the gaps say of the period may be off by more than a line over all updates is: count again by that.
     for _ in 0..3 {
-        steps = seen
-            .windows(2)
-            .map(|p| ((p[1] - p[0]) / period).round().max(1.0) as u32)
-            .collect();
+        steps = count(seen, period);
         line = least_squares(seen, &steps);
         if (line.1 - period).abs() < 1e-9 * period {
             break;
@@ -72,6 +67,36 @@ pub fn fit(seen: &[f64], half: f64) -> Option<Lattice> {
         steps,
         scatter,
     })
+}
+
+/// The mean of the gaps that are no more than half a period off the median: a coarse poller shows few lengths, of which the median is one.
+fn usual_gap(seen: &[f64]) -> f64 {
+    let mut gaps: Vec<f64> = seen.windows(2).map(|p| p[1] - p[0]).collect();
+    gaps.sort_by(f64::total_cmp);
+    let median = gaps[gaps.len() / 2];
+    gaps.retain(|gap| (0.5 * median..=1.5 * median).contains(gap));
+    gaps.iter().sum::<f64>() / gaps.len().max(1) as f64
+}
+
+/// How many periods each update but the first is after the one before. Counted from where the lattice is by the updates so far, and not
+/// from the update before: that one may have been seen late by half a period, and this one not.
+fn count(seen: &[f64], period: f64) -> Vec<u32> {
+    const FOLLOW: f64 = 0.2;
+    let mut at = seen[0];
+    let mut steps: Vec<u32> = Vec::with_capacity(seen.len());
+    for &t in &seen[1..] {
+        let mut step = ((t - at) / period).round().max(0.0) as u32;
+        at += f64::from(step) * period;
+        match steps.last_mut() {
+            // The one before was so late that it was taken for this one.
+            Some(before) if step == 0 && *before > 1 => (*before, step) = (*before - 1, 1),
+            _ if step == 0 => (at, step) = (at + period, 1),
+            _ => {}
+        }
+        at += FOLLOW * (t - at).clamp(-0.5 * period, 0.5 * period);
+        steps.push(step);
+    }
+    steps
 }
 
 /// Offset and slope of `seen` over the running number of steps. An update seen after a stalled poll is late by seconds, not by the
@@ -164,6 +189,25 @@ mod tests {
         let last = lattice.predicted[lattice.predicted.len() - 1];
         assert!((last - 39.9).abs() < 1e-6, "{last}");
         assert!((lattice.period - 0.1).abs() < 1e-9);
+    }
+
+    #[test]
+    fn polls_half_a_period_apart_do_not_make_it_lose_count() {
+        // Polls 5 ms apart, give or take a quarter of a millisecond, see updates every 10 ms.
+        let truth: Vec<f64> = (0..4000).map(|i| 0.003 + 0.01 * f64::from(i)).collect();
+        let (mut seen, mut poll, mut i) = (Vec::new(), 0.0, 0_u32);
+        for t in &truth {
+            let mut before = poll;
+            while poll < *t {
+                before = poll;
+                i += 1;
+                poll += 0.005 + 0.0005 * (f64::from(i * 7919 % 1000) / 1000.0 - 0.5);
+            }
+            seen.push(0.5 * (before + poll));
+        }
+        let lattice = fit(&seen, 0.0025).expect("a lattice");
+        assert!((lattice.period - 0.01).abs() < 1e-6, "{}", lattice.period);
+        assert!(lattice.steps[1..].iter().all(|&s| s == 1));
     }
 
     #[test]
