@@ -7,6 +7,7 @@
 //! *Limits of validity*: each phase has one mean power over the run, apart from slow drift common to all; scatter about it must not
 //! follow the sensor's clock. Sub-window structure that always repeats at the same place of the same phase is averaged over it.
 
+mod candidates;
 mod closure;
 mod contrast;
 mod covariance;
@@ -24,6 +25,7 @@ mod parts;
 mod ramp;
 mod rivals;
 mod rows;
+mod shapes;
 
 pub use closure::{Known, condition};
 pub use kind::CounterKind;
@@ -54,6 +56,8 @@ const ROWS_PER_LEAF: usize = 4;
 const DISAGREE: f64 = 3.5;
 const USUAL_WORST: f64 = 1.7;
 const OFTEN: u64 = 12;
+/// Phases whose parts differ by less than this share of their power are taken whole.
+const NEGLIGIBLE: f64 = 0.004;
 /// Less than this share of the variance of what readings see of half the leaves is left by the doubt about when they saw it: what is
 /// there then depends on more than is known of the sensor.
 const TELLING: f64 = 0.3;
@@ -234,6 +238,10 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
     };
     // Together with the counter another window may be the likelier one.
     tried.sort_by(|a, b| b.likelihood.total_cmp(&a.likelihood));
+    let possible = |tried: &Tried| !tried.is_impossible(&setting, inputs.range);
+    if tried.iter().any(possible) {
+        tried.retain(possible);
+    }
     let mut likeliest = tried.remove(0);
     // What a counter counts over is known; where the windows of the power readings lie may have been found wrongly.
     let by_counter = (likeliest.streams.len() > 1).then(|| fitted(None));
@@ -246,7 +254,6 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
     let Tried {
         mut streams,
         solution: whole,
-        likelihood: likelihood_of_whole,
         ..
     } = likeliest;
     let all = |stream: &Stream<'_>| {
@@ -259,20 +266,21 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
     let rows: usize = streams.iter().map(|s| s.rows.rows.len()).sum();
     let parts = parts::cut(inputs.timeline, inputs.seconds, rows);
     let finer = parts.as_ref().map(|parts| (parts, Overlap::new(&parts.timeline)));
+    let whole_inputs = *inputs;
     let in_parts = finer.as_ref().and_then(|(parts, overlap)| {
         let inputs = Inputs {
             timeline: &parts.timeline,
             seconds: &parts.seconds,
             ..*inputs
         };
-        let finer = self::setting(&inputs, overlap, most);
+        let mut finer = self::setting(&inputs, overlap, most);
+        let spread = shapes::spread((&whole_inputs, &setting), (parts, &mut finer), &streams, &whole);
+        if spread.relative < NEGLIGIBLE {
+            return None;
+        }
         let mut streams: Vec<Stream> = streams.iter().map(|s| Stream { ..*s }).collect();
-        let solution = fit::converge(&finer, &mut streams, None, fit::STEPS);
-        let gain = fit::log_likelihood(&finer, &streams, &fit::powers(&finer, &solution)) - likelihood_of_whole;
-        let extra = finer.active.len() - setting.active.len();
-        // Schwarz's criterion.
-        let needed = 0.5 * extra as f64 * (rows as f64).ln();
-        (gain > needed).then(|| {
+        let mut solution = fit::converge(&finer, &mut streams, None, fit::STEPS);
+        if spread.is_shown {
             // What was found of the sensor with whole phases may be off: look again.
             let mut again: Vec<Stream> = streams
                 .iter()
@@ -289,16 +297,16 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
             let anew = fit::converge(&finer, &mut again, None, fit::STEPS);
             let likelihood =
                 |streams: &[Stream], solution| fit::log_likelihood(&finer, streams, &fit::powers(&finer, solution));
-            let better = likelihood(&again, &anew) > likelihood(&streams, &solution);
-            let (mut streams, solution) = if better { (again, anew) } else { (streams, solution) };
-            let estimate = energies::energies(&inputs, &finer, &mut streams, &solution, |s| all(s).unwrap_or(s.rows));
-            (whole_of(parts, estimate), streams)
-        })
+            if likelihood(&again, &anew) > likelihood(&streams, &solution) {
+                (streams, solution) = (again, anew);
+            }
+        }
+        let estimate = energies::energies(&inputs, &finer, &mut streams, &solution, |s| all(s).unwrap_or(s.rows));
+        Some((whole_of(parts, estimate), streams, spread.is_shown))
     });
-    let shaped = in_parts.is_some();
-    let (mut estimate, streams) = in_parts.unwrap_or_else(|| {
+    let (mut estimate, streams, shaped) = in_parts.unwrap_or_else(|| {
         let estimate = energies::energies(inputs, &setting, &mut streams, &whole, |s| all(s).unwrap_or(s.rows));
-        (estimate, streams)
+        (estimate, streams, false)
     });
     for (off, weight) in &doubt {
         estimate.covariance.add_outer(*weight, off, off);
@@ -355,6 +363,7 @@ fn setting<'a>(inputs: &Inputs, overlap: &'a Overlap<'a>, rows: usize) -> Settin
         // Half the range: wide enough for a phase at either end of it.
         watts_sd: 0.5 * (inputs.range.ceiling - inputs.range.floor),
         active: (0..leaves).filter(|&l| inputs.seconds[l] > 0.0).collect(),
+        siblings: Vec::new(),
     }
 }
 

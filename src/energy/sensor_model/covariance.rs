@@ -52,10 +52,10 @@ pub fn of_energies(
     let mut covariance = newey_west(&pulls, count);
     let free = (rows as f64 - setting.unknowns() as f64).max(0.2 * rows as f64);
     covariance.a.iter_mut().for_each(|a| *a *= rows as f64 / free);
-    for i in 0..count {
-        for j in 0..count {
-            let prior = carried[i].iter().zip(&carried[j]).zip(&solution.precision);
-            covariance.a[i * count + j] += prior.map(|((a, b), p)| a * b * p).sum::<f64>();
+    for (i, one) in carried.iter().enumerate() {
+        let believed = solution.precision.times(one);
+        for (j, other) in carried.iter().enumerate() {
+            covariance.a[i * count + j] += dot(&believed, other);
         }
     }
     covariance

@@ -7,12 +7,11 @@ use crate::model::analysis::PowerOrigin;
 use crate::model::device::Device;
 
 use super::Inputs;
+use super::candidates::{least_about, overlapping, settled, unusual};
 use super::design::{Shape, Theta};
 use super::fit::{self, Prior, Setting, Stream};
 use super::rows::Rows;
 
-/// A low pass must leave this much less unexplained (ratio of variances) to be taken for the sensor's shape.
-const CLEARLY: f64 = 1.1;
 /// Averages over this many periods are made by adding up (NVML's is documented as a mean over a second).
 const LONG: f64 = 3.0;
 /// After the coarse search it may still leave this much more.
@@ -27,11 +26,13 @@ const FAR_STEP_MS: f64 = 3.0;
 /// A driver may stamp its own samples at the beginning of their windows, or anywhere in them: delays below zero. Those of polled readings
 /// are not seen before their windows end.
 const EARLY: std::ops::RangeInclusive<i32> = -12..=-2;
-const FAR_STARTS: usize = 6;
+/// Windows of more than so many periods overlap. Their far ends are looked for with so many of the likeliest delays.
+const OVERLAPPING: f64 = 1.2;
+const DELAYS: usize = 2;
 /// With fewer stretches of phases than this, nothing unusual is believed.
 const REPEATED: usize = 60;
 /// How much less likely what is unusual is before looking (logarithm), and how far behind the likeliest a rival may be.
-const UNUSUAL: f64 = 6.0;
+const UNUSUAL: f64 = 12.0;
 const RIVALS_WITHIN: f64 = 12.0;
 /// A counter's delay out there must leave this much less unexplained (ratio of variances).
 const FAR_CLEARLY: f64 = 1.05;
@@ -49,6 +50,7 @@ pub fn stream(rows: &Rows, theta: Theta, prior: Prior, is_counter: bool) -> Stre
         ramp: 0.0,
         noise: 1.0,
         is_counter,
+        memory: 0.0,
     }
 }
 
@@ -67,9 +69,10 @@ pub struct Discovered {
 
 /// The power stream's properties, by the shape of window that explains more.
 pub fn power(inputs: &Inputs, setting: &Setting, rows: &Rows) -> Discovered {
+    let rows = &settled(inputs, rows);
     let boxcar = Search::new(Shape::Boxcar, inputs, setting, rows);
     let best = boxcar.best();
-    if best.theta.window > LONG * rows.period * 1e3 {
+    if boxcar.has_few_edges() || best.theta.window > LONG * rows.period * 1e3 {
         return best.into();
     }
     let low_pass = Search::new(Shape::LowPass, inputs, setting, rows);
@@ -77,11 +80,13 @@ pub fn power(inputs: &Inputs, setting: &Setting, rows: &Rows) -> Discovered {
         return best.into();
     }
     let other = low_pass.best();
-    if CLEARLY * other.variance < best.variance {
-        other.into()
-    } else {
-        best.into()
+    let rows = rows.rows.len().min(FINDING) as f64;
+    let gained = 0.5 * rows * (best.variance / other.variance).ln();
+    let (mut likelier, less) = if gained > UNUSUAL { (other, best) } else { (best, other) };
+    if (gained - UNUSUAL).abs() < RIVALS_WITHIN {
+        likelier.rivals.push((less.theta, less.prior));
     }
+    likelier.into()
 }
 
 /// The delay that is believed of most boards, unless this one's was found far from it: then they say nothing of it.
@@ -166,7 +171,8 @@ impl<'a> Search<'a> {
                     blur: 0.0,
                     follow: follow_prior(rows),
                 };
-                let streams = [stream(rows, theta, power_prior(inputs.device, theta), false)];
+                let mut streams = [stream(rows, theta, power_prior(inputs.device, theta), false)];
+                streams[0].memory = (1.0 - period / window).max(0.0);
                 (theta, fit::solve(setting, &streams, None).residuals[0].0)
             };
             let mut all: Vec<(Theta, f64)> = pairs.map(one).collect();
@@ -193,7 +199,19 @@ impl<'a> Search<'a> {
             let early: Vec<f64> = EARLY.map(|i| FAR_STEP_MS * f64::from(i)).collect();
             far.extend(least_about(tried(&some, &thinned(&windows, 2), &early)));
         }
-        far.extend(least_about(tried(&some, &windows, &thinned(&usual, 2))));
+        let coarse = tried(&some, &windows, &thinned(&usual, 2));
+        if shape == Shape::Boxcar {
+            let long: Vec<&(Theta, f64)> = coarse
+                .iter()
+                .filter(|one| one.0.window > OVERLAPPING * period)
+                .collect();
+            let mut delays: Vec<f64> = long.iter().map(|one| one.0.delay - base).collect();
+            delays.dedup();
+            delays.truncate(DELAYS);
+            let fine = tried(&some, &overlapping(OVERLAPPING * period, setting.run_s), &delays);
+            far.extend(least_about(fine));
+        }
+        far.extend(least_about(coarse));
         Self {
             inputs,
             setting,
@@ -201,6 +219,10 @@ impl<'a> Search<'a> {
             near,
             far,
         }
+    }
+
+    fn has_few_edges(&self) -> bool {
+        self.inputs.timeline.states.len() < REPEATED
     }
 
     /// What is left unexplained by the best start.
@@ -216,8 +238,8 @@ impl<'a> Search<'a> {
     /// almost the same.
     fn best(&self) -> Reached {
         // A few edges fit whatever comes.
-        if self.inputs.timeline.states.len() < REPEATED {
-            return self.converged(self.near.0);
+        if self.has_few_edges() {
+            return self.believed();
         }
         let rows = self.rows.rows.len().min(FINDING) as f64;
         let near = self.converged(self.near.0);
@@ -243,6 +265,23 @@ impl<'a> Search<'a> {
             }
         }
         best
+    }
+
+    /// Gauss-Newton from a start that a few edges must not move far.
+    fn believed(&self) -> Reached {
+        const FEW: f64 = 0.05;
+        let believed = self.inputs.device.power_timing.window_ms;
+        let start = Theta {
+            window: believed.unwrap_or(self.near.0.window),
+            ..self.near.0
+        };
+        let mut reached = self.converged(start);
+        if let Some(window) = believed.filter(|_| self.near.0.shape == Shape::Boxcar) {
+            let sd = reached.prior.window_sd.min(FEW * window);
+            reached.prior.window_sd = sd;
+            reached.theta.window = reached.theta.window.clamp(window - sd, window + sd);
+        }
+        reached
     }
 
     /// Gauss-Newton from a start.
@@ -271,40 +310,6 @@ impl<'a> Search<'a> {
             rivals: Vec::new(),
         }
     }
-}
-
-/// Windows (ms) that nobody expects of this board: from a tenth of the usual ones to the tenfold, or to the second that NVML's long
-/// average has (`nvml.h`).
-fn unusual(usual: &[f64], run_s: f64) -> Vec<f64> {
-    const FINE: f64 = 1.1;
-    const LONGEST: f64 = 1100.0;
-    let (least, most) = usual
-        .iter()
-        .fold((f64::INFINITY, 0.0_f64), |(low, high), &w| (low.min(w), high.max(w)));
-    let below = (1..=24).map(|i| least * FINE.powi(-i));
-    let longer = std::iter::successors(Some(most * FINE), |w| Some(w * FINE));
-    // Of a window that fills an eighth of the run, no more than a handful are independent.
-    let longest = (10.0 * most).min(LONGEST).max(1.5 * most).min(1e3 * run_s / 8.0);
-    let above = longer.take_while(|w| *w < longest);
-    below.chain(above).collect()
-}
-
-/// Of pairs sorted by what is left unexplained, the best few of those windows that leave less than the ones beside them: windows a step
-/// apart look alike, and each has a valley of its own.
-fn least_about(sorted: Vec<(Theta, f64)>) -> Vec<(Theta, f64)> {
-    let mut by_window: Vec<(Theta, f64)> = Vec::new();
-    for (theta, left) in sorted {
-        if by_window.iter().all(|(other, _)| other.window != theta.window) {
-            by_window.push((theta, left));
-        }
-    }
-    by_window.sort_by(|a, b| a.0.window.total_cmp(&b.0.window));
-    let left = |i: usize| by_window.get(i).map_or(f64::INFINITY, |pair| pair.1);
-    let valley = |&i: &usize| left(i) <= left(i.wrapping_sub(1)) && left(i) <= left(i + 1);
-    let mut valleys: Vec<(Theta, f64)> = (0..by_window.len()).filter(valley).map(|i| by_window[i]).collect();
-    valleys.sort_by(|a, b| a.1.total_cmp(&b.1));
-    valleys.truncate(FAR_STARTS);
-    valleys
 }
 
 /// The counter's properties.

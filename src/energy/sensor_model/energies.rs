@@ -175,6 +175,14 @@ fn between(carried: &[Vec<f64>], leaf: usize, lag: f64) -> f64 {
     from + (to - from) * (lag - KNOTS[i - 1]) / (KNOTS[i] - KNOTS[i - 1])
 }
 
+/// The same of `streams` that converged to `solution`.
+pub fn inflation_of(inputs: &Inputs, setting: &Setting, streams: &[Stream], solution: &fit::Solution) -> f64 {
+    let powers = fit::powers(setting, solution);
+    let gradients = covariance::gradients(setting, solution, inputs.seconds, &drift_seconds(inputs, setting));
+    let active = covariance::of_energies(setting, streams, &powers, solution, &gradients);
+    inflation(solution, &gradients, &active)
+}
+
 /// How many times larger the leaves' variances are than independent residuals would make them; the median over leaves.
 fn inflation(solution: &fit::Solution, gradients: &[Vec<f64>], active: &Symmetric) -> f64 {
     let naive = |g: &Vec<f64>| solution.inverse.form(g).max(f64::MIN_POSITIVE);
@@ -191,7 +199,7 @@ fn inflation(solution: &fit::Solution, gradients: &[Vec<f64>], active: &Symmetri
 fn looks(setting: &Setting, streams: &[Stream], powers: &[f64]) -> Vec<f64> {
     let mut sums = vec![(0.0, 0.0); setting.leaves];
     for stream in streams {
-        fit::visit(setting, stream, Some(powers), |_, columns, _| {
+        fit::visit_raw(setting, stream, Some(powers), |_, columns, _| {
             for (column, &leaf) in columns.iter().zip(&setting.active) {
                 sums[leaf].0 += column;
                 sums[leaf].1 += column * column;

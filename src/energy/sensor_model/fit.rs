@@ -8,6 +8,8 @@
 //! window, delay, follow of the power stream, delay, follow of the counter. The blur is a function of `follow` and of the ramps
 //! assumed (`ramp`).
 
+use std::ops::Range;
+
 use super::design::{Design, Theta};
 use super::matrix::{Symmetric, dot};
 use super::overlap::Overlap;
@@ -32,6 +34,8 @@ pub struct Stream<'a> {
     /// Standard deviation of a row about the model, watts.
     pub noise: f64,
     pub is_counter: bool,
+    /// Correlation of a row's error with that of the row before, 0 to 1: windows that overlap have seen the same scatter of the load.
+    pub memory: f64,
 }
 
 impl Stream<'_> {
@@ -59,6 +63,15 @@ pub struct Setting<'a> {
     /// A leaf's power before looking, and its standard deviation.
     pub watts: f64,
     pub watts_sd: f64,
+    /// Leaves that are parts of one phase.
+    pub siblings: Vec<Siblings>,
+}
+
+/// Parts of one phase: which of the active leaves, and how far each of their powers is from the phase's, watts (standard deviation).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Siblings {
+    pub of_active: Range<usize>,
+    pub sd: f64,
 }
 
 /// A solution.
@@ -66,7 +79,8 @@ pub struct Setting<'a> {
 pub struct Solution {
     pub values: Vec<f64>,
     pub inverse: Symmetric,
-    pub precision: Vec<f64>,
+    /// What was believed before: precision of the unknowns.
+    pub precision: Symmetric,
     /// For each stream: variance of the residuals about it, W^2, and the number of rows.
     pub residuals: Vec<(f64, usize)>,
 }
@@ -76,6 +90,11 @@ const DRIFT_SD: f64 = 0.1;
 /// Power readings against the counter of one board.
 const GAIN_SD: f64 = 0.05;
 pub const STEPS: usize = 14;
+/// Rows within so many periods are neighbours.
+const NEIGHBOURS: f64 = 1.5;
+const MOST_MEMORY: f64 = 0.99;
+/// Correlations below so many of their standard deviations are taken for chance.
+const NO_CHANCE: f64 = 3.0;
 
 impl Setting<'_> {
     pub fn unknowns(&self) -> usize {
@@ -98,8 +117,33 @@ impl Setting<'_> {
     }
 }
 
-/// Linearised rows of a stream about `powers`: calls `visit(row, columns, target)`.
+/// Linearised rows of a stream about `powers`: calls `visit(row, columns, target)`. Of rows with a memory, what the one before did not
+/// already say (Prais and Winsten 1954): errors of neighbours are then independent.
 pub fn visit(setting: &Setting, stream: &Stream, powers: Option<&[f64]>, mut visit: impl FnMut(&Row, &[f64], f64)) {
+    if stream.memory == 0.0 {
+        return visit_raw(setting, stream, powers, visit);
+    }
+    let (memory, reach) = (stream.memory, NEIGHBOURS * stream.rows.period);
+    let mut own = vec![0.0; setting.unknowns()];
+    let mut before: Option<(f64, Vec<f64>, f64)> = None;
+    visit_raw(setting, stream, powers, |row, columns, target| {
+        let at = row.end.predicted;
+        let (last, mut last_columns, last_target) = before.take().unwrap_or((f64::NEG_INFINITY, columns.to_vec(), 0.0));
+        if at - last < reach {
+            (0..own.len()).for_each(|i| own[i] = columns[i] - memory * last_columns[i]);
+            visit(row, &own, target - memory * last_target);
+        } else {
+            let scale = (1.0 - memory * memory).sqrt();
+            (0..own.len()).for_each(|i| own[i] = scale * columns[i]);
+            visit(row, &own, scale * target);
+        }
+        last_columns.copy_from_slice(columns);
+        before = Some((at, last_columns, target));
+    });
+}
+
+/// The same, of all rows by themselves.
+pub fn visit_raw(setting: &Setting, stream: &Stream, powers: Option<&[f64]>, mut visit: impl FnMut(&Row, &[f64], f64)) {
     let mut design = Design::new(setting.overlap, setting.leaves);
     let mut columns = vec![0.0; setting.unknowns()];
     let places = setting.theta_at(stream);
@@ -132,31 +176,37 @@ pub fn visit(setting: &Setting, stream: &Stream, powers: Option<&[f64]>, mut vis
     }
 }
 
+/// Correlation of neighbouring rows' residuals about `values`, of power readings whose windows overlap.
+pub fn memory(setting: &Setting, stream: &Stream, powers: Option<&[f64]>, values: &[f64]) -> f64 {
+    if stream.is_counter {
+        return 0.0;
+    }
+    let reach = NEIGHBOURS * stream.rows.period;
+    let (mut products, mut squares, mut pairs, mut before) = (0.0, 0.0, 0.0_f64, None);
+    visit_raw(setting, stream, powers, |row, columns, target| {
+        let (at, residual) = (row.end.predicted, target - dot(columns, values));
+        if let Some((_, last)) = before.filter(|(then, _)| at - then < reach) {
+            products += residual * last;
+            squares += last * last;
+            pairs += 1.0;
+        }
+        before = Some((at, residual));
+    });
+    let memory = (products / squares.max(f64::MIN_POSITIVE)).min(MOST_MEMORY);
+    let by_chance = NO_CHANCE / pairs.max(1.0).sqrt();
+    if memory > by_chance { memory } else { 0.0 }
+}
+
 /// Solve the linear problem at the streams' present properties.
 pub fn solve(setting: &Setting, streams: &[Stream], powers: Option<&[f64]>) -> Solution {
     let n = setting.unknowns();
-    let mut normal = Symmetric::zero(n);
-    let mut right = vec![0.0; n];
-    let mut sums: Vec<Sums> = Vec::with_capacity(streams.len());
-    for stream in streams {
-        let mut own = Sums::zero(n);
-        visit(setting, stream, powers, |_, columns, target| own.add(columns, target));
-        let weight = stream.noise.powi(-2);
-        normal
-            .a
-            .iter_mut()
-            .zip(&own.normal.a)
-            .for_each(|(all, one)| *all += weight * one);
-        right
-            .iter_mut()
-            .zip(&own.right)
-            .for_each(|(all, one)| *all += weight * one);
-        sums.push(own);
-    }
+    let sums = gather(setting, streams, powers);
     let (precision, pull) = priors(setting, streams);
-    for i in 0..n {
-        normal.a[i * n + i] += precision[i];
-        right[i] += precision[i] * pull[i];
+    let (mut normal, mut right) = (precision.clone(), precision.times(&pull));
+    for (stream, own) in streams.iter().zip(&sums) {
+        let weight = stream.noise.powi(-2);
+        (0..n * n).for_each(|i| normal.a[i] += weight * own.normal.a[i]);
+        (0..n).for_each(|i| right[i] += weight * own.right[i]);
     }
     let inverse = normal.inverse();
     let values = inverse.times(&right);
@@ -169,12 +219,40 @@ pub fn solve(setting: &Setting, streams: &[Stream], powers: Option<&[f64]>) -> S
     }
 }
 
+/// The sums of each stream.
+pub fn gather(setting: &Setting, streams: &[Stream], powers: Option<&[f64]>) -> Vec<Sums> {
+    let of = |stream: &Stream| {
+        let mut own = Sums::zero(setting.unknowns());
+        visit(setting, stream, powers, |_, columns, target| own.add(columns, target));
+        own
+    };
+    streams.iter().map(of).collect()
+}
+
 /// Sums over one stream's rows: all that a solution and its residuals need.
-struct Sums {
+pub struct Sums {
     normal: Symmetric,
     right: Vec<f64>,
     squares: f64,
     rows: usize,
+}
+
+/// Logarithm of the evidence (the likelihood integrated over all unknowns) for what the setting believes beforehand, from `sums` with
+/// rows as uncertain as `noise` (watts, of each stream) says, up to a constant.
+pub fn log_evidence(setting: &Setting, streams: &[Stream], sums: &[Sums], noise: &[f64]) -> f64 {
+    let n = setting.unknowns();
+    let (precision, pull) = priors(setting, streams);
+    let pulled = precision.times(&pull);
+    let (mut normal, mut right) = (precision.clone(), pulled.clone());
+    let mut squares = dot(&pull, &pulled);
+    for (own, noise) in sums.iter().zip(noise) {
+        let weight = noise.powi(-2);
+        (0..n * n).for_each(|i| normal.a[i] += weight * own.normal.a[i]);
+        (0..n).for_each(|i| right[i] += weight * own.right[i]);
+        squares += weight * own.squares;
+    }
+    let explained = dot(&right, &normal.inverse().times(&right));
+    -0.5 * (squares - explained + normal.log_determinant() - precision.log_determinant())
 }
 
 impl Sums {
@@ -201,8 +279,8 @@ impl Sums {
     }
 }
 
-/// Precision of each unknown a priori, and the value it pulls to (for the sensor's properties: the step from the present one).
-fn priors(setting: &Setting, streams: &[Stream]) -> (Vec<f64>, Vec<f64>) {
+/// Precision of the unknowns a priori, and the values it pulls to (for the sensor's properties: the step from the present one).
+fn priors(setting: &Setting, streams: &[Stream]) -> (Symmetric, Vec<f64>) {
     let n = setting.unknowns();
     // An unknown that no stream has stays at nothing.
     let mut precision = vec![1e12; n];
@@ -229,7 +307,16 @@ fn priors(setting: &Setting, streams: &[Stream]) -> (Vec<f64>, Vec<f64>) {
             }
         }
     }
-    (precision, pull)
+    let mut all = Symmetric::diagonal(&precision);
+    for Siblings { of_active, sd } in &setting.siblings {
+        // A phase's own power, and each part's distance from it: covariance a 11^T + b I, its inverse by Sherman and Morrison.
+        let (a, b) = (setting.watts_sd.powi(2), sd.powi(2));
+        let common = 1.0 / (of_active.len() as f64 + b / a) / b;
+        for (i, j) in of_active.clone().flat_map(|i| of_active.clone().map(move |j| (i, j))) {
+            all.a[i * n + j] = if i == j { 1.0 / b - common } else { -common };
+        }
+    }
+    (all, pull)
 }
 
 /// Leaf powers of a solution, for all leaves (those without time: the mean).
@@ -251,6 +338,7 @@ pub fn converge(setting: &Setting, streams: &mut [Stream], mut known: Option<Vec
         let mut largest = 0.0_f64;
         for (stream, (variance, _)) in streams.iter_mut().zip(&solution.residuals) {
             stream.noise = variance.sqrt().max(1e-3);
+            stream.memory = memory(setting, stream, known.as_deref(), &solution.values);
             if known.is_some() {
                 largest = largest.max(step(setting, stream, &solution));
             }
@@ -268,8 +356,8 @@ pub fn converge(setting: &Setting, streams: &mut [Stream], mut known: Option<Vec
 pub fn log_likelihood(setting: &Setting, streams: &[Stream], powers: &[f64]) -> f64 {
     let solution = solve(setting, streams, Some(powers));
     let (_, pull) = priors(setting, streams);
-    let believed = solution.values.iter().zip(&pull).zip(&solution.precision);
-    let penalty: f64 = believed.map(|((v, p), precision)| precision * (v - p).powi(2)).sum();
+    let off: Vec<f64> = solution.values.iter().zip(&pull).map(|(v, p)| v - p).collect();
+    let penalty = solution.precision.form(&off);
     let fit = |&(variance, rows): &(f64, usize)| rows as f64 * variance.max(1e-9).ln();
     -0.5 * (penalty + solution.residuals.iter().map(fit).sum::<f64>())
 }
@@ -302,3 +390,6 @@ fn step(setting: &Setting, stream: &mut Stream, solution: &Solution) -> f64 {
         .max((theta.delay - old.delay).abs())
         .max((theta.follow - old.follow).abs())
 }
+
+#[cfg(test)]
+mod tests;

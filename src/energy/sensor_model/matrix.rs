@@ -14,6 +14,13 @@ impl Symmetric {
         Self { n, a: vec![0.0; n * n] }
     }
 
+    pub fn diagonal(values: &[f64]) -> Self {
+        let n = values.len();
+        let mut matrix = Self::zero(n);
+        (0..n).for_each(|i| matrix.a[i * n + i] = values[i]);
+        matrix
+    }
+
     pub fn at(&self, i: usize, j: usize) -> f64 {
         self.a[i * self.n + j]
     }
@@ -39,8 +46,8 @@ impl Symmetric {
         dot(&self.times(x), x)
     }
 
-    /// The inverse by Cholesky, after scaling to unit diagonal (columns of watts and of seconds side by side).
-    pub fn inverse(&self) -> Self {
+    /// The lower Cholesky factor after scaling to unit diagonal (columns of watts and of seconds side by side), and the scale.
+    fn cholesky(&self) -> (Vec<f64>, Vec<f64>) {
         let n = self.n;
         let scale: Vec<f64> = (0..n)
             .map(|i| 1.0 / self.at(i, i).max(f64::MIN_POSITIVE).sqrt())
@@ -59,6 +66,18 @@ impl Symmetric {
                 };
             }
         }
+        (l, scale)
+    }
+
+    /// Logarithm of the determinant.
+    pub fn log_determinant(&self) -> f64 {
+        let (l, scale) = self.cholesky();
+        (0..self.n).map(|i| 2.0 * (l[i * self.n + i] / scale[i]).ln()).sum()
+    }
+
+    pub fn inverse(&self) -> Self {
+        let n = self.n;
+        let (l, scale) = self.cholesky();
         let mut inverse = Self::zero(n);
         let mut column = vec![0.0; n];
         for c in 0..n {

@@ -10,15 +10,16 @@
 
 use crate::energy::timeline::Timeline;
 
+use super::fit::{Setting, Siblings};
 use super::matrix::Symmetric;
 
 /// No part shorter than this, seconds: what is shorter, ramps stand for.
-const SHORTEST_S: f64 = 3e-3;
+const SHORTEST_S: f64 = 1e-3;
 const MOST: usize = 4;
 /// A phase that ran less often shows no shape.
-const REPEATED: u64 = 50;
+const REPEATED: u64 = 12;
 /// Rows for each unknown.
-const ROWS_PER_PART: usize = 25;
+const ROWS_PER_PART: usize = 10;
 /// With more segments than this the finer timeline would cost more memory than it is worth.
 const LONGEST_RUN: usize = 2_000_000;
 
@@ -87,6 +88,31 @@ pub fn cut(timeline: &Timeline, seconds: &[f64], rows: usize) -> Option<Parts> {
 }
 
 impl Parts {
+    /// Which active leaves of `setting` are parts of one phase, if each differs from it by `relative` of the phase's power (`watts`).
+    pub fn siblings(&self, setting: &Setting, watts: &[f64], relative: f64) -> Vec<Siblings> {
+        let mut all: Vec<Siblings> = Vec::new();
+        let active = &setting.active;
+        let mut from = 0;
+        for to in 1..=active.len() {
+            let leaf = self.of[active[from]];
+            if to == active.len() || self.of[active[to]] != leaf {
+                if to > from + 1 {
+                    all.push(Siblings {
+                        of_active: from..to,
+                        sd: relative * watts[leaf].abs().max(1.0),
+                    });
+                }
+                from = to;
+            }
+        }
+        all
+    }
+
+    /// The leaves' values, for each of their parts.
+    pub fn spread_out(&self, leaves: &[f64]) -> Vec<f64> {
+        self.of.iter().map(|&leaf| leaves[leaf]).collect()
+    }
+
     /// Sums over the parts of each leaf.
     pub fn sums(&self, parts: &[f64]) -> Vec<f64> {
         let mut sums = vec![0.0; self.leaves];
@@ -133,10 +159,10 @@ mod tests {
             leaves: 3,
         };
         let parts = cut(&timeline, &[0.9, 0.2, 0.005], 1000).expect("parts");
-        assert_eq!(parts.timeline.leaves, 5);
-        assert_eq!(parts.of, [0, 0, 0, 1, 2]);
+        assert_eq!(parts.timeline.leaves, 7);
+        assert_eq!(parts.of, [0, 0, 0, 0, 1, 1, 2]);
         let whole = parts.sums(&parts.seconds);
         assert!((whole[0] - 0.9).abs() < 1e-9 && (whole[1] - 0.2).abs() < 1e-9 && (whole[2] - 0.005).abs() < 1e-9);
-        assert!(cut(&timeline, &[0.9, 0.2, 0.005], 100).is_none());
+        assert!(cut(&timeline, &[0.9, 0.2, 0.005], 60).is_none());
     }
 }

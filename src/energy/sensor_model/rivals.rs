@@ -3,12 +3,16 @@
 //! Owns the joint fits of all candidates, and what the rest add to the doubt about the leaves' energies.
 
 use super::fit::{self, Setting, Stream};
+use crate::energy::curve::PowerRange;
 
 /// Streams that tell of one power leave as much of the counter unexplained together as it leaves alone; those that leave this many times
 /// more (ratio of variances) do not.
 const CONTRADICTED: f64 = 2.0;
 /// Residuals of power readings that are so much smoother than noise are no noise.
 const TOO_SMOOTH: f64 = 8.0;
+
+/// Powers that many standard deviations outside what the device can draw are no chance.
+const SURE: f64 = 4.0;
 
 /// A joint fit of all streams from one discovery.
 pub struct Tried<'a> {
@@ -30,6 +34,14 @@ impl<'a> Tried<'a> {
         }
     }
 
+    /// Whether it has a leaf draw less than the device can, or more, and is sure of it.
+    pub fn is_impossible(&self, setting: &Setting, range: PowerRange) -> bool {
+        (0..setting.active.len()).any(|i| {
+            let (watts, sd) = (self.solution.values[i], self.solution.inverse.at(i, i).max(0.0).sqrt());
+            watts + SURE * sd < range.floor || watts - SURE * sd > range.ceiling
+        })
+    }
+
     fn stream(&self, of_counter: bool) -> Option<(&Stream<'a>, f64)> {
         let at = self.streams.iter().position(|stream| stream.is_counter == of_counter)?;
         Some((&self.streams[at], self.solution.residuals[at].0))
@@ -45,6 +57,7 @@ impl<'a> Tried<'a> {
             .map(|pair| 0.5 * (pair[1].watts - pair[0].watts).powi(2));
         let from_one_to_the_next = squares.sum::<f64>() / rows.len().max(1) as f64;
         let overlapping = (power.theta.window * 1e-3 / power.rows.period).max(1.0);
+        let left = left / (1.0 - power.memory.powi(2));
         Some(left / (overlapping * from_one_to_the_next).max(f64::MIN_POSITIVE))
     }
 

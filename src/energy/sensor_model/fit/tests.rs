@@ -1,0 +1,155 @@
+//! The fit on rows made by hand: what is believed of parts, what the evidence says of them, and errors that neighbours share.
+
+use super::*;
+use crate::energy::sensor_model::design::Shape;
+use crate::energy::sensor_model::rows::Seen;
+use crate::energy::timeline::Timeline;
+
+/// Two parts of 9 ms and 11 ms of nothing else, 300 times.
+fn timeline() -> Timeline {
+    let edges = (0..=300).flat_map(|i| [0, 9_000_000, 18_000_000].map(|part| i * 29_000_000 + part));
+    Timeline {
+        edges: edges.take(901).collect(),
+        states: (0..900).map(|i| i % 3).collect(),
+        table: (0..3).map(|leaf| vec![(leaf, 1.0)]).collect(),
+        leaves: 3,
+    }
+}
+
+fn setting<'a>(overlap: &'a Overlap<'a>, relative: f64) -> Setting<'a> {
+    let parts = Siblings {
+        of_active: 0..2,
+        sd: relative * 200.0,
+    };
+    Setting {
+        overlap,
+        active: vec![0, 1, 2],
+        leaves: 3,
+        run_s: 8.7,
+        drift: 0,
+        mean_watts: 200.0,
+        watts: 200.0,
+        watts_sd: 150.0,
+        siblings: vec![parts],
+    }
+}
+
+const THETA: Theta = Theta {
+    window: 8.0,
+    shape: Shape::Boxcar,
+    delay: 0.0,
+    blur: 0.0,
+    follow: 0.0,
+};
+
+/// Means over 8 ms every 10.3 ms of leaves that draw `watts`, beside errors of 2 W, of each of which `memory` is left in the next.
+fn rows(overlap: &Overlap, watts: [f64; 3], memory: f64) -> Rows {
+    let mut design = Design::new(overlap, 3);
+    let (mut error, mut state) = (0.0, 1_u64);
+    let row = |i: u32| {
+        let at = |watts: f64| Row {
+            end: Seen {
+                predicted: 0.0103 * f64::from(i + 1),
+                shift: 0.0,
+            },
+            start: None,
+            length: 0.0,
+            watts,
+        };
+        design.row(&at(0.0), &THETA, None);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let fresh = (state >> 11) as f64 / (1_u64 << 52) as f64 - 1.0;
+        error = memory * error + 2.0 * 3.0_f64.sqrt() * (1.0 - memory * memory).sqrt() * fresh;
+        at(dot(&design.columns, &watts) + error)
+    };
+    Rows {
+        rows: (0..830).map(row).collect(),
+        period: 0.0103,
+        period_sd: 0.0,
+        scatter: 0.0,
+        half: 0.0005,
+        unseen: 0.0,
+    }
+}
+
+fn stream(rows: &Rows) -> Stream<'_> {
+    Stream {
+        rows,
+        prior: Prior {
+            theta: THETA,
+            window_sd: 0.01,
+            delay_sd: 0.01,
+            follow_sd: 0.01,
+        },
+        theta: THETA,
+        ramp: 0.0,
+        noise: 2.0,
+        is_counter: false,
+        memory: 0.0,
+    }
+}
+
+#[test]
+fn parts_are_believed_to_draw_what_their_phase_does_give_or_take_a_share() {
+    let timeline = timeline();
+    let overlap = Overlap::new(&timeline);
+    let setting = setting(&overlap, 0.1);
+    let covariance = priors(&setting, &[]).0.inverse();
+    let (phase, part) = (150.0_f64.powi(2), 20.0_f64.powi(2));
+    for (i, j, expected) in [(0, 0, phase + part), (0, 1, phase), (2, 2, phase), (0, 2, 0.0)] {
+        assert!(
+            (covariance.at(i, j) - expected).abs() < 1e-6 * phase,
+            "{i} {j}: {}",
+            covariance.at(i, j)
+        );
+    }
+}
+
+#[test]
+fn the_evidence_asks_for_shapes_where_there_are_some_and_only_there() {
+    let timeline = timeline();
+    let overlap = Overlap::new(&timeline);
+    let favours = |watts: [f64; 3]| {
+        let rows = rows(&overlap, watts, 0.0);
+        let streams = [stream(&rows)];
+        let evidence = |relative: f64| {
+            let setting = setting(&overlap, relative);
+            let sums = gather(&setting, &streams, Some(&[200.0, 200.0, 90.0]));
+            log_evidence(&setting, &streams, &sums, &[2.0])
+        };
+        evidence(0.1) - evidence(0.003)
+    };
+    assert!(
+        favours([180.0, 220.0, 90.0]) > 20.0,
+        "{}",
+        favours([180.0, 220.0, 90.0])
+    );
+    assert!(
+        favours([200.0, 200.0, 90.0]) < -1.0,
+        "{}",
+        favours([200.0, 200.0, 90.0])
+    );
+}
+
+#[test]
+fn what_neighbours_errors_have_in_common_is_found_and_counted_once() {
+    let timeline = timeline();
+    let overlap = Overlap::new(&timeline);
+    let setting = setting(&overlap, 0.003);
+    let spread = |memory: f64| {
+        let rows = rows(&overlap, [200.0, 200.0, 90.0], memory);
+        let mut streams = [stream(&rows)];
+        let solution = converge(&setting, &mut streams, None, STEPS);
+        (streams[0].memory, streams[0].noise, solution)
+    };
+    let (none, noise, _) = spread(0.0);
+    assert!(none == 0.0 && (noise - 2.0).abs() < 0.2, "{none} {noise}");
+    let (found, fresh, solution) = spread(0.9);
+    assert!(
+        (found - 0.9).abs() < 0.06 && (fresh - 2.0 * (1.0_f64 - 0.81).sqrt()).abs() < 0.15,
+        "{found} {fresh}"
+    );
+    assert!((solution.values[2] - 90.0).abs() < 2.0, "{:?}", &solution.values[..3]);
+}
