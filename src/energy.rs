@@ -14,6 +14,7 @@
 
 mod assemble;
 mod attribute;
+mod blind;
 mod calls;
 mod cell;
 mod checks;
@@ -44,6 +45,8 @@ mod state;
 mod study;
 mod timeline;
 mod uncertainty;
+#[cfg(test)]
+mod warming_up;
 mod work;
 
 pub use assemble::{analyze, analyze_nodes};

@@ -65,6 +65,11 @@ impl Curve {
         }
     }
 
+    /// Whether its energy is that of readings which look at part of the time.
+    pub fn is_part_time(&self) -> bool {
+        self.method == Method::Integral && self.story.blind_w2 > 0.0
+    }
+
     /// The sensor's own updates jitter by so much, beside what the poller adds.
     pub fn doubt_jitter(&mut self, jitter_s: f64) {
         if self.method == Method::Integral {

@@ -190,7 +190,8 @@ fn cells_of(
     // Windows longer than their cells look at a part of the next one twice, which is as wrong as not at all.
     let covered = window_s / (period_s * tile as f64);
     integrated.duty = covered.min(1.0 / covered).min(most_seen);
-    integrated.blind_w2 = unseen_variance(&thinned, integrated.duty) / (gain * gain);
+    let watts: Vec<f64> = thinned.iter().map(|update| update.watts).collect();
+    integrated.blind_w2 = unseen_variance(&watts, integrated.duty) / (gain * gain);
     let blind = integrated.blind_w2 * (cell_ns as f64 * 1e-9).powi(2);
     for (i, update) in thinned.iter().enumerate() {
         let middle = update.t - back_ns;
@@ -238,18 +239,15 @@ fn thin(updates: &[Update], n: usize) -> Vec<Update> {
 
 /// Variance (W²) of a cell's mean power about the reading that stands for it, where the window covers only `duty` of the cell:
 /// the long-run variance of the readings (Bartlett weights), for readings that beat with the load are not independent.
-fn unseen_variance(updates: &[Update], duty: f64) -> f64 {
-    if duty >= ALL || updates.len() < 4 {
+pub fn unseen_variance(watts: &[f64], duty: f64) -> f64 {
+    if duty >= ALL || watts.len() < 4 {
         return 0.0;
     }
-    let n = updates.len();
-    let mean = updates.iter().map(|u| u.watts).sum::<f64>() / n as f64;
+    let n = watts.len();
+    let mean = watts.iter().sum::<f64>() / n as f64;
     let lags = (n as f64).sqrt() as usize;
     let covariance = |lag: usize| {
-        let products = updates
-            .iter()
-            .zip(&updates[lag..])
-            .map(|(a, b)| (a.watts - mean) * (b.watts - mean));
+        let products = watts.iter().zip(&watts[lag..]).map(|(a, b)| (a - mean) * (b - mean));
         products.sum::<f64>() / n as f64
     };
     let own = covariance(0);

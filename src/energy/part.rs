@@ -6,7 +6,9 @@ use crate::model::recording::{DeviceStreams, Recording};
 use crate::model::span::Spans;
 use crate::model::time::Interval;
 
+use super::blind;
 use super::calls;
+use super::cell::Cell;
 use super::checks;
 use super::combine::{self, Facts};
 use super::curve::{self, Curve, DELAY_SD_S, Sources};
@@ -86,10 +88,11 @@ pub fn one_device<'a>(
         };
         return (part, vec![check]);
     };
+    blind::by_context(&mut curve, timeline, parents);
     let mut split = interval::split(&curve, timeline, parents, None, None);
     let (model, doubts) = model_of(&sensed, run, timeline, &curve, &split, options);
     if let Ok(Some(model)) = &model
-        && let Some(placed) = placed(&sensed, run, model)
+        && let Some(placed) = placed((&sensed, run), (timeline, parents), model)
     {
         curve = placed;
     }
@@ -124,6 +127,7 @@ pub fn one_device<'a>(
         Some(None) => {
             model = None;
             curve = curve::build(&sensed.device, &sensed, run, Sources::All).unwrap_or(curve);
+            blind::by_context(&mut curve, timeline, parents);
             split = sharpened(&curve, timeline, parents, None);
             together.push(checks::of_contradiction(device));
         }
@@ -133,7 +137,7 @@ pub fn one_device<'a>(
     }
     let inclusive = inclusive_seconds(&split.seconds, parents);
     if is_unexplained {
-        distrust(&mut split.figures, spans, &inclusive, curve.range.ceiling);
+        distrust(&mut split.figures, spans, &inclusive, &curve);
     }
     for (figure, seconds) in split.figures.iter_mut().zip(inclusive) {
         figure.scale = uncertainty::scale(device, figure.joules, seconds);
@@ -167,7 +171,11 @@ fn sharpened(curve: &Curve, timeline: &Timeline, parents: &[Option<usize>], mode
 
 /// The curve again, its cells where the model found the sensors' windows to lie, where it knows that better than what is believed
 /// of all boards.
-fn placed(sensed: &Sensed<'_>, run: Interval, model: &Model) -> Option<Curve> {
+fn placed(
+    (sensed, run): (&Sensed<'_>, Interval),
+    (timeline, parents): (&Timeline, &[Option<usize>]),
+    model: &Model,
+) -> Option<Curve> {
     let device: &Device = &sensed.device;
     let surer = |found: &&Found| found.delay_sd_ms * 1e-3 < DELAY_SD_S;
     let (power, counter) = (model.power.as_ref().filter(surer), model.counter.as_ref().filter(surer));
@@ -192,6 +200,7 @@ fn placed(sensed: &Sensed<'_>, run: Interval, model: &Model) -> Option<Curve> {
         Sources::PowerAlone
     };
     let mut curve = curve::build(&device, sensed, run, sources)?;
+    blind::by_context(&mut curve, timeline, parents);
     let by = if curve.method == Method::Counter {
         counter
     } else {
@@ -264,16 +273,20 @@ fn refuse(figures: &mut [Figure]) {
     }
 }
 
-/// Readings that no window explains were averaged over nobody knows how long: of phases shorter than the longest windows that were looked
-/// for, some times over, only what the device can draw is known.
-fn distrust(figures: &mut [Figure], spans: &Spans, inclusive: &[f64], ceiling: f64) {
-    const LONG_S: f64 = 20.0;
+/// Readings that no window explains were averaged over nobody knows how long, up to the longest windows that were looked for: so far may
+/// each edge of a phase be off, by all that readings differ. What that leaves of phases of seconds is no figure either.
+fn distrust(figures: &mut [Figure], spans: &Spans, inclusive: &[f64], curve: &Curve) {
+    const WINDOW_S: f64 = 1.1;
+    let known = curve.cells.iter().filter(|cell| cell.known).map(Cell::watts);
+    let (low, high) = known.fold((f64::INFINITY, 0.0_f64), |(low, high), w| (low.min(w), high.max(w)));
     for (phase, figure) in figures.iter_mut().enumerate().take(spans.phases.len()) {
         let times = spans.instances.iter().filter(|span| span.phase.0 == phase).count();
-        if inclusive[phase] < LONG_S * times as f64 {
-            figure.u95 = figure.u95.max(figure.joules.abs());
-            figure.upper = ceiling * inclusive[phase];
-        }
+        let edges = 2.0 * times as f64 * WINDOW_S * (high - low).max(0.0);
+        figure.u95 = figure.u95.max(edges.min(figure.joules.abs()));
+        figure.upper = figure
+            .upper
+            .max(figure.joules + edges)
+            .min(curve.range.ceiling * inclusive[phase]);
     }
 }
 

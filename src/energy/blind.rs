@@ -1,0 +1,114 @@
+//! How wrong cells can be whose sensor looked at part of them: by what runs in them.
+//!
+//! A cell's energy is its reading, held. Where windows are shorter than the period, the reading differs from the cell's mean by as much
+//! as readings differ from each other while the load is the same. An idle device and a steady load are seen well at any duty, and a
+//! load that swings is not: so the variance is taken over the cells in which the same phase ran, alone or mixed with others inside one
+//! phase around them, and not over the run, where the step from idle to load would count as noise. At such a step the levels beside it
+//! are what a cell may have.
+
+use std::collections::BTreeMap;
+
+use super::cell::Cell;
+use super::curve::Curve;
+use super::integrate::unseen_variance;
+use super::shares;
+use super::timeline::Timeline;
+
+/// With fewer cells than this a context is an edge.
+const ENOUGH: usize = 12;
+
+/// What runs in a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Context {
+    Alone(usize),
+    /// Several leaves; the innermost phase around all of them.
+    Inside(Option<usize>),
+}
+
+/// Give the cells of a power integral the variance of their contexts.
+pub fn by_context(curve: &mut Curve, timeline: &Timeline, parents: &[Option<usize>]) {
+    if !curve.is_part_time() {
+        return;
+    }
+    let mut contexts: BTreeMap<Context, Vec<usize>> = BTreeMap::new();
+    let cells = curve.cells.iter().map(|c| (c.start, c.end));
+    shares::walk(timeline, cells, |i, shares| {
+        if let (Some(context), true) = (context(shares, parents), curve.cells[i].known) {
+            contexts.entry(context).or_default().push(i);
+        }
+    });
+    let (often, rare): (Vec<_>, Vec<_>) = contexts.into_values().partition(|members| members.len() >= ENOUGH);
+    let edges: Vec<(usize, f64)> = rare.into_iter().flatten().map(|i| (i, at_an_edge(curve, i))).collect();
+    for (i, variance) in edges {
+        let cell = &mut curve.cells[i];
+        cell.variance = cell.variance.min(variance * cell.seconds().powi(2));
+    }
+    for members in &often {
+        let watts: Vec<f64> = members.iter().map(|&i| curve.cells[i].watts()).collect();
+        let variance = unseen_variance(&watts, curve.story.duty);
+        for &i in members {
+            let cell = &mut curve.cells[i];
+            cell.variance = variance * cell.seconds().powi(2);
+        }
+    }
+}
+
+/// Variance (W^2) of the mean of a cell in which something begins or ends that does so a few times: the reading beside one level or the
+/// other, and the step at any place of it.
+fn at_an_edge(curve: &Curve, i: usize) -> f64 {
+    let near = &curve.cells[i.saturating_sub(1)..(i + 2).min(curve.cells.len())];
+    let known = near.iter().filter(|cell| cell.known).map(Cell::watts);
+    let (low, high) = known.fold((f64::INFINITY, 0.0_f64), |(low, high), w| (low.min(w), high.max(w)));
+    (high - low).max(0.0).powi(2) / 12.0
+}
+
+fn context(shares: &[(usize, f64)], parents: &[Option<usize>]) -> Option<Context> {
+    let above = |leaf: usize| std::iter::successors(Some(leaf), |&phase| parents.get(phase).copied().flatten());
+    match shares {
+        [] => None,
+        &[(leaf, _)] => Some(Context::Alone(leaf)),
+        [(first, _), others @ ..] => {
+            let common = |phase: &usize| others.iter().all(|&(leaf, _)| above(leaf).any(|at| at == *phase));
+            Some(Context::Inside(above(*first).find(common)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::laws::{analysed, gpu, recording};
+    use crate::model::device::SensorTiming;
+    use crate::model::marker::MarkerVerb::{Begin, End};
+    use crate::model::sample::{PowerStream, Times};
+    use crate::model::time::Timestamp;
+
+    /// Six seconds idle, six of load, six idle, by a sensor that looks at a quarter of the time.
+    #[test]
+    fn the_step_from_idle_to_load_is_no_noise() {
+        let (mut power, mut times) = (PowerStream::default(), Times::default());
+        for ms in (0..18_000_i64).step_by(5) {
+            let published = ms / 100 * 100;
+            let noise = 0.2 * (published / 100 * 7919 % 13) as f64;
+            let load = (6_000..12_000).contains(&(published - 10));
+            times.push(Timestamp::from_nanos(ms * 1_000_000), 10_000);
+            power.watts.push(if load { 187.0 } else { 60.0 } + noise);
+        }
+        power.times = times;
+        let mut device = gpu(0);
+        device.power_timing = SensorTiming {
+            update_period_ms: Some(100.0),
+            window_ms: Some(25.0),
+            delay_ms: None,
+        };
+        let lines = [(6_000.0, Begin, "load", 0), (12_000.0, End, "load", 0)];
+        let analysis = analysed(&recording(vec![device], 18_000, &lines), power);
+        let (load, total) = (&analysis.phases[0].energy, &analysis.total);
+        for (energy, truth) in [(load, 6.0 * 188.2), (total, 6.0 * 188.2 + 12.0 * 61.2)] {
+            let (joules, u95) = (energy.joules.expect("resolved").get(), energy.u95.expect("known").get());
+            assert!(
+                (joules - truth).abs() < u95 && u95 < 0.02 * truth,
+                "{joules} ± {u95} J for {truth}"
+            );
+        }
+    }
+}
