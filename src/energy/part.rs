@@ -25,6 +25,8 @@ use super::{Estimator, Options};
 const SHARPENED: usize = 3;
 /// The model's power of a leaf that ran a few times is taken if its relative standard uncertainty is below this.
 const RESOLVED: f64 = 0.1;
+/// Windows that cover this share of the time see all of it.
+const WHOLE: f64 = 0.95;
 
 /// What one device contributes.
 pub struct Part<'a> {
@@ -135,9 +137,14 @@ pub fn one_device<'a>(
     if is_locked {
         refuse(&mut split.figures);
     }
+    if let Some(model) = &model
+        && model.kind == CounterKind::Unknown
+    {
+        doubt_by_integral(&mut split.figures, &curve);
+    }
     let inclusive = inclusive_seconds(&split.seconds, parents);
     if is_unexplained {
-        distrust(&mut split.figures, spans, &inclusive, &curve);
+        distrust(&mut split.figures, spans, &inclusive, &curve, run);
     }
     for (figure, seconds) in split.figures.iter_mut().zip(inclusive) {
         figure.scale = uncertainty::scale(device, figure.joules, seconds);
@@ -273,20 +280,52 @@ fn refuse(figures: &mut [Figure]) {
     }
 }
 
+/// A counter of which it is not known whether it adds up all time, beside readings that see all of it: by as much as these two differ the
+/// counter may be wrong.
+fn doubt_by_integral(figures: &mut [Figure], curve: &Curve) {
+    let Some((ratio, _)) = curve.story.counter_over_integral else {
+        return;
+    };
+    if curve.method != Method::Counter || curve.story.duty < WHOLE {
+        return;
+    }
+    for figure in figures {
+        let off = (ratio - 1.0).abs() * figure.joules.abs();
+        figure.u95 += off;
+        figure.upper += off;
+    }
+}
+
 /// Readings that no window explains were averaged over nobody knows how long, up to the longest windows that were looked for: so far may
 /// each edge of a phase be off, by all that readings differ. What that leaves of phases of seconds is no figure either.
-fn distrust(figures: &mut [Figure], spans: &Spans, inclusive: &[f64], curve: &Curve) {
+fn distrust(figures: &mut [Figure], spans: &Spans, inclusive: &[f64], curve: &Curve, run: Interval) {
     const WINDOW_S: f64 = 1.1;
-    let known = curve.cells.iter().filter(|cell| cell.known).map(Cell::watts);
-    let (low, high) = known.fold((f64::INFINITY, 0.0_f64), |(low, high), w| (low.min(w), high.max(w)));
-    for (phase, figure) in figures.iter_mut().enumerate().take(spans.phases.len()) {
+    let reach = |within: &dyn Fn(&Cell) -> bool| {
+        let known = curve
+            .cells
+            .iter()
+            .filter(|cell| cell.known && within(cell))
+            .map(Cell::watts);
+        let (low, high) = known.fold((f64::INFINITY, 0.0_f64), |(low, high), w| (low.min(w), high.max(w)));
+        (high - low).max(0.0)
+    };
+    let doubt = |figure: &mut Figure, off: f64, seconds: f64| {
+        figure.u95 = figure.u95.max(off.min(figure.joules.abs()));
+        figure.upper = figure.upper.max(figure.joules + off).min(curve.range.ceiling * seconds);
+    };
+    let (phases, anywhere) = (spans.phases.len(), reach(&|_| true));
+    for (phase, figure) in figures.iter_mut().enumerate().take(phases) {
         let times = spans.instances.iter().filter(|span| span.phase.0 == phase).count();
-        let edges = 2.0 * times as f64 * WINDOW_S * (high - low).max(0.0);
-        figure.u95 = figure.u95.max(edges.min(figure.joules.abs()));
-        figure.upper = figure
-            .upper
-            .max(figure.joules + edges)
-            .min(curve.range.ceiling * inclusive[phase]);
+        doubt(figure, 2.0 * times as f64 * WINDOW_S * anywhere, inclusive[phase]);
+    }
+    // At its ends the device may be idle, and then nothing is off.
+    let window = (WINDOW_S * 1e9) as i64;
+    let ends = [run.start, run.end].map(|end| {
+        let near = |cell: &Cell| (cell.start - end.as_nanos()).abs() < window;
+        WINDOW_S * reach(&near)
+    });
+    if let Some(whole) = figures.get_mut(phases + 1) {
+        doubt(whole, ends.iter().sum(), inclusive[phases + 1]);
     }
 }
 
