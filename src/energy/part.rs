@@ -321,7 +321,7 @@ fn distrust(figures: &mut [Figure], spans: &Spans, inclusive: &[f64], curve: &Cu
     // At its ends the device may be idle, and then nothing is off.
     let window = (WINDOW_S * 1e9) as i64;
     let ends = [run.start, run.end].map(|end| {
-        let near = |cell: &Cell| (cell.start - end.as_nanos()).abs() < window;
+        let near = |cell: &Cell| cell.end > end.as_nanos() - window && cell.start < end.as_nanos() + window;
         WINDOW_S * reach(&near)
     });
     if let Some(whole) = figures.get_mut(phases + 1) {
@@ -381,3 +381,6 @@ fn timing(device: &Device, curve: &Curve, model: Option<&Model>) -> SensorTiming
         ..device.power_timing
     }
 }
+
+#[cfg(test)]
+mod tests;

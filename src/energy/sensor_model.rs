@@ -4,8 +4,8 @@
 //! determine the phases' powers, as long as the mixtures differ. Owns discovery (update lattice, window, delay, blur, kind of the
 //! counter), the joint fit and its covariance. Leaves to `combine` what is made of it.
 //!
-//! *Limits of validity*: each phase has one mean power over the run, apart from slow drift common to all; scatter about it must not
-//! follow the sensor's clock. Sub-window structure that always repeats at the same place of the same phase is averaged over it.
+//! *Limits of validity*: each phase has one mean power over the run, or one shape of four parts, apart from slow drift common to all;
+//! scatter about it must not follow the sensor's clock.
 
 mod candidates;
 mod closure;

@@ -1,7 +1,7 @@
 //! Phases in parts: where the power inside a phase has a shape that repeats, one mean power for it does not explain the readings.
 //!
 //! Each execution of a phase is cut into up to four parts of equal length, and the parts are fitted as phases of their own; what is
-//! reported is their sum. Only where the readings ask for it, for more unknowns cost precision.
+//! reported is their sum. How far they may differ from their phase, `shapes` finds: more unknowns cost precision.
 //!
 //! ```text
 //! phase   |forward------------|backward----------------|

@@ -24,7 +24,7 @@ pub struct Spread {
     pub is_shown: bool,
 }
 
-/// How far parts differ from their phases: from `streams` that converged to `solution` with whole phases.
+/// How far parts differ from their phases, from `streams` that converged to `solution` with whole phases; `finer` is made to believe it.
 pub fn spread(
     (inputs, whole): (&Inputs, &Setting),
     (parts, finer): (&Parts, &mut Setting),

@@ -1,0 +1,80 @@
+//! Figures that a second opinion, or the lack of one, makes less sure.
+
+use super::*;
+use crate::energy::curve::{PowerRange, Story};
+use crate::model::time::Timestamp;
+
+/// Cells of a second each with these mean powers.
+fn curve(watts: &[f64], method: Method, duty: f64) -> Curve {
+    let cell = |(i, &watts): (usize, &f64)| Cell {
+        start: i as i64 * 1_000_000_000,
+        end: (i as i64 + 1) * 1_000_000_000,
+        joules: watts,
+        known: true,
+        edge_s: 0.0,
+        variance: 0.0,
+    };
+    Curve {
+        cells: watts.iter().enumerate().map(cell).collect(),
+        range: PowerRange {
+            floor: 30.0,
+            ceiling: 400.0,
+        },
+        method,
+        story: Story {
+            duty,
+            counter_over_integral: Some((0.98, 10.0)),
+            ..Story::default()
+        },
+        delay_sd_s: 0.0,
+    }
+}
+
+fn figure(joules: f64) -> Figure {
+    Figure {
+        joules,
+        u95: 1.0,
+        scale: 0.0,
+        upper: joules + 1.0,
+        method: Method::Counter,
+    }
+}
+
+#[test]
+fn a_counter_of_unknown_kind_is_as_sure_as_readings_that_see_all_time_let_it_be() {
+    for (method, duty, u95) in [
+        (Method::Counter, 1.0, 3.0),
+        // Part-time readings differ by chance, and an integral is not the counter's.
+        (Method::Counter, 0.25, 1.0),
+        (Method::Integral, 1.0, 1.0),
+    ] {
+        let mut figures = [figure(100.0)];
+        doubt_by_integral(&mut figures, &curve(&[100.0], method, duty));
+        assert!((figures[0].u95 - u95).abs() < 1e-9, "{method:?} {duty}: {figures:?}");
+    }
+}
+
+#[test]
+fn readings_that_nothing_explains_leave_a_total_between_idle_ends() {
+    let none = Spans::default();
+    let u95 = |watts: &[f64]| {
+        let total: f64 = watts.iter().sum();
+        let run = Interval::new(
+            Timestamp::from_nanos(0),
+            Timestamp::from_nanos(watts.len() as i64 * 1_000_000_000),
+        );
+        let mut figures = [figure(0.0), figure(total)];
+        let seconds = watts.len() as f64;
+        distrust(
+            &mut figures,
+            &none,
+            &[seconds, seconds],
+            &curve(watts, Method::Integral, 1.0),
+            run,
+        );
+        figures[1].u95
+    };
+    assert!((u95(&[60.0, 60.0, 60.0, 300.0, 300.0, 60.0, 60.0, 60.0]) - 1.0).abs() < 1e-9);
+    // The load ends with the run: what is left of it in the window is not seen.
+    assert!((u95(&[60.0, 60.0, 60.0, 300.0, 300.0, 300.0, 120.0]) - 1.1 * 180.0).abs() < 1e-9);
+}
