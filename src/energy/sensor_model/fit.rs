@@ -94,7 +94,7 @@ pub const STEPS: usize = 14;
 const NEIGHBOURS: f64 = 1.5;
 const MOST_MEMORY: f64 = 0.99;
 /// Correlations below so many of their standard deviations are taken for chance.
-const NO_CHANCE: f64 = 3.0;
+const NO_CHANCE: f64 = 4.0;
 
 impl Setting<'_> {
     pub fn unknowns(&self) -> usize {

@@ -19,7 +19,7 @@ const MOST: usize = 4;
 /// A phase that ran less often shows no shape.
 const REPEATED: u64 = 12;
 /// Rows for each unknown.
-const ROWS_PER_PART: usize = 10;
+const ROWS_PER_PART: usize = 20;
 /// With more segments than this the finer timeline would cost more memory than it is worth.
 const LONGEST_RUN: usize = 2_000_000;
 
@@ -163,6 +163,6 @@ mod tests {
         assert_eq!(parts.of, [0, 0, 0, 0, 1, 1, 2]);
         let whole = parts.sums(&parts.seconds);
         assert!((whole[0] - 0.9).abs() < 1e-9 && (whole[1] - 0.2).abs() < 1e-9 && (whole[2] - 0.005).abs() < 1e-9);
-        assert!(cut(&timeline, &[0.9, 0.2, 0.005], 60).is_none());
+        assert!(cut(&timeline, &[0.9, 0.2, 0.005], 120).is_none());
     }
 }
