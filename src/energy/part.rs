@@ -299,7 +299,7 @@ fn doubt_by_integral(figures: &mut [Figure], curve: &Curve) {
 /// Readings that no window explains were averaged over nobody knows how long, up to the longest windows that were looked for: so far may
 /// each edge of a phase be off, by all that readings differ. What that leaves of phases of seconds is no figure either.
 fn distrust(figures: &mut [Figure], spans: &Spans, inclusive: &[f64], curve: &Curve, run: Interval) {
-    const WINDOW_S: f64 = 1.1;
+    const WINDOW_S: f64 = 1e-3 * sensor_model::LONGEST_WINDOW_MS;
     let reach = |within: &dyn Fn(&Cell) -> bool| {
         let known = curve
             .cells

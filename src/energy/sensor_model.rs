@@ -27,6 +27,7 @@ mod rivals;
 mod rows;
 mod shapes;
 
+pub use candidates::LONGEST as LONGEST_WINDOW_MS;
 pub use closure::{Known, condition};
 pub use kind::CounterKind;
 pub use matrix::{Symmetric, dot};

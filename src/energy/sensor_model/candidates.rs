@@ -10,7 +10,7 @@ const SETTLED_S: f64 = 1.0;
 /// Not where that would leave less than this share of the readings.
 const MOSTLY: f64 = 0.8;
 /// The longest window that is looked for, ms: a little more than the second of NVML's long average (`nvml.h`).
-const LONGEST: f64 = 1100.0;
+pub const LONGEST: f64 = 1100.0;
 /// So many valleys are followed to their ends.
 const FAR_STARTS: usize = 6;
 
