@@ -58,7 +58,7 @@ pub struct ImportArgs {
     #[arg(long)]
     pub force: bool,
 
-    /// The device's name, as in \"NVIDIA A100-PCIE-40GB\": says what is known of its sensor [default: the log's]
+    /// The device's name, as in "NVIDIA A100-PCIE-40GB": says what is known of its sensor [default: the log's]
     #[arg(long, visible_alias = "name", value_name = "NAME")]
     pub gpu_name: Option<String>,
 

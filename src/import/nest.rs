@@ -11,6 +11,7 @@
 //!
 //! Invariant: the markers of one rank nest properly, so that nothing is repaired behind the user's back.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::error::ImportError;
@@ -33,10 +34,19 @@ pub struct Span {
     pub devices: Option<String>,
 }
 
+impl Span {
+    /// The last name of its path.
+    fn name(&self) -> &str {
+        self.path.last().map_or("", String::as_str)
+    }
+}
+
 /// The markers of all ranks, in the order of time.
 pub fn markers(mut spans: Vec<Span>, path: &Path) -> Result<Vec<MarkerEvent>, ImportError> {
-    // An outer span before the spans that begin with it; rows of equal extent as they are listed.
+    // An outer span before the spans that begin with it.
     spans.sort_by_key(|s| (s.rank, s.start, -s.end));
+    let depths = depths(&spans);
+    spans.sort_by_key(|s| (s.rank, s.start, -s.end, depth(s, &depths)));
     let mut events = Vec::with_capacity(2 * spans.len());
     for of_rank in spans.chunk_by(|a, b| a.rank == b.rank) {
         let mut nest = Nest {
@@ -50,6 +60,35 @@ pub fn markers(mut spans: Vec<Span>, path: &Path) -> Result<Vec<MarkerEvent>, Im
     // Stable: markers of one rank at one instant keep their order.
     events.sort_by_key(|event| event.t);
     Ok(events)
+}
+
+/// How many other names lie around each name somewhere, by times that leave no doubt. `spans` come with outer ones first.
+fn depths(spans: &[Span]) -> BTreeMap<String, usize> {
+    let mut around: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut open: Vec<&Span> = Vec::new();
+    for span in spans {
+        open.retain(|outer| outer.rank == span.rank && outer.end > span.start);
+        let holds = |outer: &&&Span| outer.end >= span.end && (outer.start, outer.end) != (span.start, span.end);
+        let names = open.iter().filter(holds).map(|outer| outer.name());
+        around
+            .entry(span.name())
+            .or_default()
+            .extend(names.filter(|name| *name != span.name()));
+        open.push(span);
+    }
+    around
+        .into_iter()
+        .map(|(name, outer)| (name.to_owned(), outer.len()))
+        .collect()
+}
+
+/// Of rows of equal extent the one that is less deep is around the others: by its path, or by where its name lies elsewhere. Where that
+/// says nothing they nest as they are listed.
+fn depth(span: &Span, depths: &BTreeMap<String, usize>) -> usize {
+    match span.path.len() {
+        1 => depths.get(span.name()).copied().unwrap_or(0),
+        names => names - 1,
+    }
 }
 
 struct Nest<'a> {
@@ -216,6 +255,24 @@ mod tests {
             span(5, "fwd", 5, 6),
         ];
         assert_eq!(drawn(&rows), "train(0 step(1 fwd(1 2)4)step(4 fwd(5 6)8)9)");
+    }
+
+    #[test]
+    fn rows_of_equal_extent_nest_as_their_names_do_elsewhere() {
+        // The only step of its epoch, listed before it; elsewhere epochs hold several.
+        let rows = [
+            span(1, "step", 0, 2),
+            span(2, "train", 0, 2),
+            span(3, "train", 3, 7),
+            span(4, "step", 3, 5),
+            span(5, "step", 5, 7),
+        ];
+        assert_eq!(drawn(&rows), "train(0 step(0 2)2)train(3 step(3 5)step(5 7)7)");
+        // Paths say it themselves, also from the inside out.
+        let rows = [span(1, "a/b/c", 0, 2), span(2, "a/b", 0, 2), span(3, "a", 0, 2)];
+        assert_eq!(drawn(&rows), "a(0 b(0 c(0 2)2)2)");
+        // Nothing says it: as they are listed.
+        assert_eq!(drawn(&[span(1, "x", 0, 2), span(2, "y", 0, 2)]), "x(0 y(0 2)2)");
     }
 
     #[test]

@@ -86,12 +86,12 @@ impl Place {
     }
 }
 
-/// A test run in the background of a shell has these ignored, and a child's `trap` cannot undo that (sh, "Signals").
+/// A test run in the background of a shell or under nohup has these ignored, and a child's `trap` cannot undo that (sh, "Signals").
 pub fn default_signals(command: &mut Command) {
     // SAFETY: restores default dispositions, which is async-signal-safe.
     unsafe {
         command.pre_exec(|| {
-            for name in [Signal::SIGINT, Signal::SIGQUIT] {
+            for name in [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP] {
                 nix::sys::signal::signal(name, nix::sys::signal::SigHandler::SigDfl)?;
             }
             Ok(())
