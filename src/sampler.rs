@@ -4,7 +4,8 @@
 //! deadline  |----interval----|----interval----|----interval----|
 //! sweep     late→[gpu0][gpu1]  [gpu0][gpu1]     [gpu0][gpu1][state of one device]
 //! ```
-//! Under adaptive polling, deadlines at which no device is expected to say anything new are passed over (`rhythm`).
+//! Under adaptive polling, deadlines at which no device is expected to say anything new are passed over (`rhythm`), and the others are
+//! spread over their intervals (`pace`).
 //! A late sweep never shifts the deadlines after it; those that are already past are skipped. Every reading carries the middle of
 //! its own call, so correctness comes from the stamps and not from punctuality. NVML calls serialise on the driver's lock, which is
 //! why there is one thread for all devices. Neither thread ever waits for the file.
@@ -76,7 +77,11 @@ impl Sampler {
                 let mut sweeper = Sweeper::new(sensors, interval, polling, sink);
                 sweeper.sweep_all();
                 let _ = first.send(());
-                let mut pacer = Pacer::new(interval);
+                let pacer = Pacer::new(interval);
+                let mut pacer = match polling {
+                    Polling::Steady => pacer,
+                    Polling::Adaptive => pacer.spread(),
+                };
                 while let Some(due) = pacer.wait_until(sweeper.next(), &stop) {
                     sweeper.sweep(due);
                 }

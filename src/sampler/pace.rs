@@ -11,10 +11,17 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 use crate::model::time::Timestamp;
 use crate::sensors::clock;
 
-/// Deadlines a fixed interval apart.
+/// Deadlines a fixed interval apart, or about that.
+///
+/// A sensor that updates every 100 ms, asked exactly every 10 ms, would change at the same place between two questions each time, and hide
+/// where its clock is and how it drifts. So deadlines can be [`spread`](Pacer::spread) over their intervals: in steps of the golden section,
+/// which come near no fraction (Weyl 1916).
 pub struct Pacer {
     interval: Duration,
     due: Timestamp,
+    /// How much of an interval a deadline may be put off, and how much of that the next is.
+    spread: f64,
+    turn: f64,
     timer: Option<TimerFd>,
 }
 
@@ -30,8 +37,17 @@ impl Pacer {
         Self {
             interval,
             due: clock::now() + interval,
+            spread: 0.0,
+            turn: 0.0,
             timer,
         }
+    }
+
+    /// Put each deadline off by a share of the interval, another one each time.
+    pub fn spread(mut self) -> Self {
+        const SHARE: f64 = 0.8;
+        self.spread = SHARE;
+        self
     }
 
     /// Wait for the next deadline, and return it; `None` once `stop` is raised.
@@ -46,27 +62,29 @@ impl Pacer {
         if behind > 0 {
             self.due = self.due.plus_nanos((behind + interval - 1) / interval * interval);
         }
+        const GOLDEN: f64 = 0.618_033_988_749_894_9;
+        self.turn = (self.turn + GOLDEN).fract();
+        let deadline = self.due.plus_nanos((self.spread * self.turn * interval as f64) as i64);
         loop {
-            let left = self.due - clock::now();
+            let left = deadline - clock::now();
             let stopped = if left <= 0 {
                 raised(stop, PollTimeout::ZERO)
             } else {
-                self.sleep(left, stop)
+                self.sleep(deadline, left, stop)
             };
             if stopped {
                 return None;
             }
-            if clock::now() >= self.due {
-                let due = self.due;
-                self.due = due + self.interval;
-                return Some(due);
+            if clock::now() >= deadline {
+                self.due = self.due + self.interval;
+                return Some(deadline);
             }
         }
     }
 
-    /// Sleep `left` nanoseconds or until stopped (true).
-    fn sleep(&self, left: i64, stop: &EventFd) -> bool {
-        let deadline = TimeSpec::from_duration(Duration::from_nanos(self.due.as_nanos().max(0) as u64));
+    /// Sleep until `deadline`, `left` nanoseconds from now, or until stopped (true).
+    fn sleep(&self, deadline: Timestamp, left: i64, stop: &EventFd) -> bool {
+        let deadline = TimeSpec::from_duration(Duration::from_nanos(deadline.as_nanos().max(0) as u64));
         let armed = self.timer.as_ref().filter(|timer| {
             timer
                 .set(Expiration::OneShot(deadline), TimerSetTimeFlags::TFD_TIMER_ABSTIME)
@@ -130,6 +148,24 @@ mod tests {
         assert_eq!(next_due(at(100), ms, at(104)), at(100));
         assert_eq!(next_due(at(100), ms, at(127)), at(120));
         assert_eq!(next_due(at(100), ms, at(2104)), at(2100));
+    }
+
+    #[test]
+    fn spread_deadlines_come_once_an_interval_and_at_all_places_of_it() -> nix::Result<()> {
+        const MS: i64 = 1_000_000;
+        let stop = EventFd::new()?;
+        let mut pacer = Pacer::new(Duration::from_millis(4)).spread();
+        let origin = pacer.due;
+        let mut places: Vec<i64> = (0..20)
+            .filter_map(|_| pacer.wait(&stop))
+            .map(|t| (t - origin) % (4 * MS))
+            .collect();
+        places.sort_unstable();
+        let widest = places.windows(2).map(|pair| pair[1] - pair[0]).max();
+        // Of a stalled machine fewer may be left.
+        assert!(places.len() < 20 || widest.is_some_and(|gap| gap < MS), "{places:?}");
+        assert!(places.iter().all(|&place| (0..=32 * MS / 10).contains(&place)));
+        Ok(())
     }
 
     #[test]
