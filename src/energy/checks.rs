@@ -205,11 +205,13 @@ pub fn of_halves(device: &Device, spans: &Spans, model: &Model) -> Option<Check>
 pub fn of_pair(device: &Device, spans: &Spans, pair: &Together) -> Option<Check> {
     let (a, b) = (spans.phases.get(pair.leaves.0)?, spans.phases.get(pair.leaves.1)?);
     let id = &device.id;
+    // Two digits of the half-width.
+    let digits = (1.0 - pair.u95.max(f64::MIN_POSITIVE).log10().floor()).clamp(0.0, 6.0) as usize;
     Some(check(
         format!("separation:{id}"),
         CheckStatus::Warn,
         format!(
-            "the sensor of {id} sees {} and {} (without what is inside them) only together: {:.4} J within {:.2} J",
+            "the sensor of {id} sees {} and {} (without what is inside them) only together: {:.digits$} ± {:.digits$} J",
             a.path, b.path, pair.joules, pair.u95
         ),
     ))
@@ -235,13 +237,28 @@ pub fn of_refusal(device: &Device, refusal: &Refusal) -> Option<Check> {
                 "no window and delay that were looked for explain the power readings of {id}: short phases have bounds alone; `powerprof calibrate` may find them beforehand"
             ),
         )),
-        Refusal::Locked(period, step) => Some(check(
+        Refusal::Locked(lock) => Some(check(
             format!("sensor:{id}"),
             CheckStatus::Warn,
             format!(
-                "the sensor of {id} (every {period:.1} ms) is locked to the steps ({step:.1} ms): each reading sees the same part of a step, so phases inside it cannot be told apart; the total is right; another batch size would free it"
+                "the sensor of {id} (every {:.1} ms) is locked to the steps ({:.1} ms): each reading sees the same part of a step, so phases inside it cannot be told apart; {}; another batch size would free it",
+                lock.period_ms,
+                lock.step_ms,
+                of_locked_total(device)
             ),
         )),
+    }
+}
+
+/// What a sensor that is locked to the steps says of the total: if its windows are as long as its period it has seen all.
+fn of_locked_total(device: &Device) -> &'static str {
+    let timing = device.power_timing;
+    match timing.window_ms.zip(timing.update_period_ms) {
+        Some((window, period)) if window < 0.95 * period => "the total is what it has not seen as well, and has bounds",
+        Some(_) => "the total is right",
+        None => {
+            "the total is right only if its readings are means over all the time between them (`--gpu-name` says which board it is)"
+        }
     }
 }
 

@@ -224,6 +224,7 @@ mod tests {
             power: None,
             counter: None,
             kind: CounterKind::Unknown,
+            lock: None,
             in_parts: false,
             origin: None,
             halves: None,

@@ -110,6 +110,7 @@ pub struct Curve {
 /// How long after the end of a cell its value becomes visible is believed to lie in 0 to 10 ms, taken as uniform
 /// (`docs/measurement.md`; the boards of the SC24 survey lie between -2 and 7 ms).
 pub const DELAY_SD_S: f64 = 2.9e-3;
+pub const USUAL_DELAY_S: f64 = 5e-3;
 
 /// What happened on the way from readings to the curve: the material of checks and warnings.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -83,14 +83,17 @@ pub fn updates(device: &Device, stream: &PowerStream) -> (Vec<Update>, Option<f6
     }
     let poll_s = median_s(polls.windows(2).map(|p| p[1].0 - p[0].0));
     let changes: Vec<i64> = polls.windows(2).filter(|p| p[1].2 != p[0].2).map(|p| p[1].0).collect();
-    let seen = (changes.len() >= 8)
-        .then(|| median_s(changes.windows(2).map(|p| p[1] - p[0])))
+    let changed = (changes.len() >= 8)
+        .then(|| Changes::new(&changes, poll_s.unwrap_or(0.0)))
         .flatten();
+    let seen = changed.map(|changed| changed.period_s);
     let believed = timing.update_period_ms.map(|ms| ms * 1e-3);
     let period = match (seen, believed) {
         // Equal neighbours make the seen period longer than it is, never shorter.
         (Some(seen), Some(believed)) if seen > 0.5 * believed && seen < 1.5 * believed => Some(seen),
         (Some(seen), None) => Some(seen),
+        // A board that is slower than such boards are.
+        (Some(seen), Some(believed)) if seen > believed && changed.is_some_and(|c| c.is_regular) => Some(seen),
         (Some(seen), Some(believed)) => Some(seen.min(believed.max(poll_s.unwrap_or(0.0)))),
         (None, Some(believed)) => Some(believed.max(poll_s.unwrap_or(0.0))),
         (None, None) => poll_s,
@@ -130,6 +133,41 @@ pub fn updates(device: &Device, stream: &PowerStream) -> (Vec<Update>, Option<f6
         });
     }
     (updates, period, glitches)
+}
+
+/// What the times say at which a sensor's value changed.
+#[derive(Debug, Clone, Copy)]
+struct Changes {
+    period_s: f64,
+    /// Whether nearly all are one period apart: then none hide between them.
+    is_regular: bool,
+}
+
+impl Changes {
+    /// A steady load leaves a quiet sensor's value as it is: changes are then many periods apart, and the closest ones tell the period.
+    /// `None` where none are closer than sensors are slow.
+    fn new(changes: &[i64], poll_s: f64) -> Option<Self> {
+        const CLOSEST: usize = 10;
+        const SAME: f64 = 1.5;
+        const NEARLY_ALL: usize = 9;
+        const POLLS: f64 = 3.0;
+        const SLOWEST_S: f64 = 2.0;
+        let mut gaps: Vec<i64> = changes.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        gaps.sort_unstable();
+        let usual = median_s(gaps.iter().copied())?;
+        let closest = 1e-9 * gaps[gaps.len() / CLOSEST] as f64;
+        let near = gaps.partition_point(|&gap| 1e-9 * gap as f64 <= SAME * closest);
+        // Between polls that are as slow as the sensor, gaps are the poller's.
+        let period_s = if usual <= SAME * closest || closest < POLLS * poll_s {
+            usual
+        } else {
+            median_s(gaps[..near].iter().copied())?
+        };
+        (period_s < SLOWEST_S.max(POLLS * poll_s)).then_some(Self {
+            period_s,
+            is_regular: 10 * near > NEARLY_ALL * gaps.len() && closest >= POLLS * poll_s,
+        })
+    }
 }
 
 /// A driver's own samples as updates, and their usual distance in seconds: each has its own time, whether its value is new or not.

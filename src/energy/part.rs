@@ -11,7 +11,7 @@ use super::calls;
 use super::cell::Cell;
 use super::checks;
 use super::combine::{self, Facts};
-use super::curve::{self, Curve, DELAY_SD_S, Sources};
+use super::curve::{self, Curve, DELAY_SD_S, Sources, USUAL_DELAY_S};
 use super::edges::{Expected, REPEATED};
 use super::interval;
 use super::sensed::Sensed;
@@ -100,11 +100,12 @@ pub fn one_device<'a>(
     }
     match &model {
         Ok(Some(model)) if model.kind == CounterKind::Sampled => curve.doubt_counter(),
-        Err(Refusal::Locked(..)) => curve.doubt_unseen(),
+        Ok(Some(model)) if model.lock.is_some() => curve.doubt_unseen(),
+        Err(Refusal::Locked(_)) => curve.doubt_unseen(),
         _ => {}
     }
-    let is_locked = matches!(model, Err(Refusal::Locked(..)));
-    let is_unexplained = matches!(model, Err(Refusal::Unexplained)) && curve.method == Method::Integral;
+    let is_locked = matches!(model, Err(Refusal::Locked(_)));
+    let mut is_unexplained = matches!(model, Err(Refusal::Unexplained));
     let mut model = model.ok().flatten();
     // The first split only served to tell what the leaves draw.
     split = sharpened(&curve, timeline, parents, model.as_ref());
@@ -131,6 +132,7 @@ pub fn one_device<'a>(
             curve = curve::build(&sensed.device, &sensed, run, Sources::All).unwrap_or(curve);
             blind::by_context(&mut curve, timeline, parents);
             split = sharpened(&curve, timeline, parents, None);
+            is_unexplained = true;
             together.push(checks::of_contradiction(device));
         }
     }
@@ -143,7 +145,7 @@ pub fn one_device<'a>(
         doubt_by_integral(&mut split.figures, &curve);
     }
     let inclusive = inclusive_seconds(&split.seconds, parents);
-    if is_unexplained {
+    if is_unexplained && curve.method == Method::Integral {
         distrust(&mut split.figures, spans, &inclusive, &curve, run);
     }
     for (figure, seconds) in split.figures.iter_mut().zip(inclusive) {
@@ -176,6 +178,14 @@ fn sharpened(curve: &Curve, timeline: &Timeline, parents: &[Option<usize>], mode
     split
 }
 
+/// Whether a delay was found more surely than it is believed of all boards, or far from that: then this is not such a board.
+fn is_news(found: &Found, believed: SensorTiming) -> bool {
+    const FAR: f64 = 3.0;
+    let sd_ms = 1e3 * DELAY_SD_S;
+    let off = (found.theta.delay - believed.delay_ms.unwrap_or(1e3 * USUAL_DELAY_S)).abs();
+    found.delay_sd_ms < sd_ms || off > FAR * found.delay_sd_ms.hypot(sd_ms)
+}
+
 /// The curve again, its cells where the model found the sensors' windows to lie, where it knows that better than what is believed
 /// of all boards.
 fn placed(
@@ -184,8 +194,11 @@ fn placed(
     model: &Model,
 ) -> Option<Curve> {
     let device: &Device = &sensed.device;
-    let surer = |found: &&Found| found.delay_sd_ms * 1e-3 < DELAY_SD_S;
-    let (power, counter) = (model.power.as_ref().filter(surer), model.counter.as_ref().filter(surer));
+    let [power, counter] = [
+        (model.power.as_ref(), device.power_timing),
+        (model.counter.as_ref(), device.counter_timing),
+    ]
+    .map(|(found, believed)| found.filter(|found| is_news(found, believed)));
     let timing = |found: &Found| SensorTiming {
         update_period_ms: Some(found.period_ms),
         window_ms: Some(found.theta.window),

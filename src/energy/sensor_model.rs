@@ -16,6 +16,7 @@ mod discover;
 mod energies;
 mod fit;
 mod halves;
+mod in_step;
 mod kind;
 mod lattice;
 mod lock;
@@ -23,13 +24,16 @@ mod matrix;
 mod overlap;
 mod parts;
 mod ramp;
+mod response;
 mod rivals;
 mod rows;
 mod shapes;
+mod ticks;
 
 pub use candidates::LONGEST as LONGEST_WINDOW_MS;
 pub use closure::{Known, condition};
 pub use kind::CounterKind;
+pub use lock::Lock;
 pub use matrix::{Symmetric, dot};
 
 use crate::model::analysis::{FoundMs, FoundSensor, FoundStream, PowerOrigin};
@@ -39,14 +43,12 @@ use crate::model::time::Interval;
 use super::curve::PowerRange;
 use super::sensed::Sensed;
 use super::timeline::Timeline;
-use design::{Shape, Theta};
+use design::{PROPERTIES, Shape, Theta};
 use discover::Discovered;
-use energies::Estimate;
 use fit::{Prior, Setting, Stream};
 use overlap::Overlap;
-use parts::Parts;
 use rivals::Tried;
-use rows::Rows;
+use rows::{Place, Rows};
 
 /// Rows used for finding all properties together, and for the powers.
 const JOINT: usize = 6000;
@@ -57,8 +59,6 @@ const ROWS_PER_LEAF: usize = 4;
 const DISAGREE: f64 = 3.5;
 const USUAL_WORST: f64 = 1.7;
 const OFTEN: u64 = 12;
-/// Phases whose parts differ by less than this share of their power are taken whole.
-const NEGLIGIBLE: f64 = 0.004;
 /// Less than this share of the variance of what readings see of half the leaves is left by the doubt about when they saw it: what is
 /// there then depends on more than is known of the sensor.
 const TELLING: f64 = 0.3;
@@ -94,6 +94,8 @@ pub struct Model {
     pub power: Option<Found>,
     pub counter: Option<Found>,
     pub kind: CounterKind,
+    /// Windows stand still at a few places of the steps: what lies between them no reading has seen.
+    pub lock: Option<Lock>,
     /// Whether phases were fitted in parts.
     pub in_parts: bool,
     /// Whose updates those of the power are.
@@ -146,8 +148,8 @@ impl Found {
 pub enum Refusal {
     /// Too few updates, or nothing repeats: the interval estimator has the word.
     TooLittle,
-    /// The sensor's windows stand still against the steps: (update period, step period), ms.
-    Locked(f64, f64),
+    /// The sensor's windows stand still against the steps.
+    Locked(Lock),
     /// Polls came so seldom that it is not known which phases a reading saw: half-width of its place in time, ms.
     Blurred(f64),
     /// No window and delay explain the power readings.
@@ -172,8 +174,8 @@ pub struct Inputs<'a> {
 
 /// Fit the model.
 pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
-    let power = rows::of_power(inputs.device, inputs.sensed, inputs.run);
-    let counter = rows::of_counter(inputs.device, inputs.sensed.polled, inputs.run);
+    let power = rows::of_power(inputs.device, inputs.sensed, inputs.run, Place::Anywhere);
+    let counter = rows::of_counter(inputs.device, inputs.sensed.polled, inputs.run, Place::Anywhere);
     let leaves = inputs.seconds.iter().filter(|s| **s > 0.0).count();
     let enough = |rows: &Rows| rows.rows.len() >= ROWS_PER_LEAF * leaves + 12;
     let power = power.filter(|r| enough(r) && !(inputs.contradiction && counter.as_ref().is_some_and(enough)));
@@ -185,15 +187,18 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         .max()
         .ok_or(Refusal::TooLittle)?;
     let overlap = Overlap::new(inputs.timeline);
+    let setting = setting(inputs, &overlap, most);
+    let power = power.map(|rows| in_step::power(inputs, &setting, rows));
+    let counter = counter.map(|rows| in_step::counter(inputs, &setting, rows));
     let half_ms = power.as_ref().or(counter.as_ref()).map_or(0.0, |rows| rows.half * 1e3);
     let tells = |rows: &Rows| contrast::left(inputs, &overlap, rows) > TELLING;
     let (power, counter) = (power.filter(tells), counter.filter(tells));
     if power.is_none() && counter.is_none() {
         return Err(Refusal::Blurred(half_ms));
     }
-    let setting = setting(inputs, &overlap, most);
-    if let Some((locked, period)) = lock::of(inputs, power.as_ref(), counter.as_ref()) {
-        return Err(Refusal::Locked(locked, period));
+    let lock = lock::of(inputs, power.as_ref(), counter.as_ref());
+    if let Some(lock) = lock.filter(|lock| lock.places == 1) {
+        return Err(Refusal::Locked(lock));
     }
     let power_theta = power.as_ref().map(|rows| discover::power(inputs, &setting, rows));
     let sensor = power_theta.as_ref().map(|found| found.theta);
@@ -210,7 +215,7 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         (CounterKind::Sampled, power, _) => (power, power_theta, None),
         (_, power, counter) => (power, power_theta, counter),
     };
-    let counter_theta = counter.as_ref().map(|rows| discover::counter(inputs, &setting, rows));
+    let counter_theta = counter.as_ref().map(|rows| ticks::counter(inputs, &setting, rows));
     let pair = |most: usize| {
         (
             power.as_ref().map(|r| r.spread(most)),
@@ -264,47 +269,7 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
             many.0.as_ref()
         }
     };
-    let rows: usize = streams.iter().map(|s| s.rows.rows.len()).sum();
-    let parts = parts::cut(inputs.timeline, inputs.seconds, rows);
-    let finer = parts.as_ref().map(|parts| (parts, Overlap::new(&parts.timeline)));
-    let whole_inputs = *inputs;
-    let in_parts = finer.as_ref().and_then(|(parts, overlap)| {
-        let inputs = Inputs {
-            timeline: &parts.timeline,
-            seconds: &parts.seconds,
-            ..*inputs
-        };
-        let mut finer = self::setting(&inputs, overlap, most);
-        let spread = shapes::spread((&whole_inputs, &setting), (parts, &mut finer), &streams, &whole);
-        if spread.relative < NEGLIGIBLE {
-            return None;
-        }
-        let mut streams: Vec<Stream> = streams.iter().map(|s| Stream { ..*s }).collect();
-        let mut solution = fit::converge(&finer, &mut streams, None, fit::STEPS);
-        if spread.is_shown {
-            // What was found of the sensor with whole phases may be off: look again.
-            let mut again: Vec<Stream> = streams
-                .iter()
-                .map(|s| {
-                    let search = if s.is_counter {
-                        discover::counter
-                    } else {
-                        discover::power
-                    };
-                    let found = search(&inputs, &finer, s.rows);
-                    discover::stream(s.rows, found.theta, found.prior, s.is_counter)
-                })
-                .collect();
-            let anew = fit::converge(&finer, &mut again, None, fit::STEPS);
-            let likelihood =
-                |streams: &[Stream], solution| fit::log_likelihood(&finer, streams, &fit::powers(&finer, solution));
-            if likelihood(&again, &anew) > likelihood(&streams, &solution) {
-                (streams, solution) = (again, anew);
-            }
-        }
-        let estimate = energies::energies(&inputs, &finer, &mut streams, &solution, |s| all(s).unwrap_or(s.rows));
-        Some((whole_of(parts, estimate), streams, spread.is_shown))
-    });
+    let in_parts = shapes::fitted(inputs, (&setting, most), &streams, &whole, |s| all(s).unwrap_or(s.rows));
     let (mut estimate, streams, shaped) = in_parts.unwrap_or_else(|| {
         let estimate = energies::energies(inputs, &setting, &mut streams, &whole, |s| all(s).unwrap_or(s.rows));
         (estimate, streams, false)
@@ -345,6 +310,7 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         covariance: estimate.covariance,
         ramp: estimate.ramp,
         kind,
+        lock,
         in_parts: shaped,
         origin: inputs.sensed.origin(),
         halves,
@@ -368,18 +334,7 @@ fn setting<'a>(inputs: &Inputs, overlap: &'a Overlap<'a>, rows: usize) -> Settin
     }
 }
 
-/// An estimate of parts as one of their phases.
-fn whole_of(parts: &Parts, estimate: Estimate) -> Estimate {
-    Estimate {
-        energies: parts.sums(&estimate.energies),
-        covariance: parts.covariance(&estimate.covariance),
-        statistical: parts.covariance(&estimate.statistical),
-        halves: estimate.halves.map(|halves| parts.sums(&halves)),
-        ..estimate
-    }
-}
-
-fn found(stream: &Stream, [window, delay, _]: [f64; 3]) -> Found {
+fn found(stream: &Stream, [window, delay, ..]: [f64; PROPERTIES]) -> Found {
     Found {
         updates: stream.rows.rows.len(),
         period_ms: stream.rows.period * 1e3,

@@ -105,6 +105,7 @@ mod tests {
                 delay: 0.0,
                 blur: 0.0,
                 follow: 0.0,
+                response: 0.0,
             };
             (theta, left)
         };

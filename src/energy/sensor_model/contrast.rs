@@ -25,6 +25,7 @@ pub fn left(inputs: &Inputs, overlap: &Overlap, rows: &Rows) -> f64 {
             delay: 0.0,
             blur,
             follow: 0.0,
+            response: 0.0,
         };
         let leaves = inputs.timeline.leaves;
         let mut design = Design::new(overlap, leaves);

@@ -38,22 +38,15 @@ pub struct Theta {
     pub blur: f64,
     /// How much of a seen deviation from the lattice is the sensor's own, 0 to 1.
     pub follow: f64,
+    /// Time constant with which what a boxcar averages follows the power (first order), ms.
+    pub response: f64,
 }
 
-/// Gauss-Legendre nodes and weights on [-1, 1]: the blur is a box of equal variance.
-static NODES: [(f64, f64); 5] = [
-    (0.0, 0.284_444_444_444_444_4),
-    (-0.538_469_310_105_683, 0.239_314_335_249_683_2),
-    (0.538_469_310_105_683, 0.239_314_335_249_683_2),
-    (-0.906_179_845_938_664, 0.118_463_442_528_094_6),
-    (0.906_179_845_938_664, 0.118_463_442_528_094_6),
-];
-/// Below this blur (ms^2) one node does.
+/// How many properties a fit finds: window, delay, follow, response.
+pub const PROPERTIES: usize = 4;
+
+/// Below this blur (ms^2) there is none.
 const SHARP: f64 = 0.01;
-/// A wider blur is looked up in pieces of half this width, seconds: steps of milliseconds would slip between fewer nodes, and what is
-/// no more than an alias of them would look like something that was seen. So many pieces at most.
-const PIECE: f64 = 4e-3;
-const PIECES: f64 = 128.0;
 /// Differences are taken over at least this time, seconds.
 const STEP: f64 = 0.8e-3;
 
@@ -62,8 +55,9 @@ const STEP: f64 = 0.8e-3;
 struct Edge {
     at: Vec<f64>,
     beside: Vec<f64>,
-    /// dF/dt, watts.
+    /// dF/dt and dF by the response time, watts.
     slope: f64,
+    by_response: f64,
     cursor: Cursor,
 }
 
@@ -74,8 +68,8 @@ pub struct Design<'a> {
     end: Edge,
     /// Overlap per second of window: the columns of the leaves.
     pub columns: Vec<f64>,
-    /// Derivatives by window, delay, follow.
-    pub theta: [f64; 3],
+    /// Derivatives by window, delay, follow, response.
+    pub theta: [f64; PROPERTIES],
 }
 
 impl<'a> Design<'a> {
@@ -90,7 +84,7 @@ impl<'a> Design<'a> {
             start: edge.clone(),
             end: edge,
             columns: vec![0.0; leaves],
-            theta: [0.0; 3],
+            theta: [0.0; PROPERTIES],
         }
     }
 
@@ -122,9 +116,8 @@ impl<'a> Design<'a> {
         let (overlap, edge) = (self.overlap, &mut self.end);
         let mut at = |t: f64, tau: f64, sums: &mut [f64]| {
             sums.fill(0.0);
-            for (beside, weight) in nodes(half) {
-                overlap.add_low_pass(t + beside, tau, weight, &mut edge.cursor, sums);
-            }
+            let half = if is_sharp(half) { 0.0 } else { half };
+            overlap.add_low_pass(t, tau, half, 1.0, &mut edge.cursor, sums);
         };
         at(end, tau, &mut self.columns);
         let Some(powers) = powers else { return };
@@ -136,7 +129,7 @@ impl<'a> Design<'a> {
         let slope = (mean(end + step, tau) - mean(end - step, tau)) / (2.0 * step);
         let here = super::matrix::dot(&self.columns, powers);
         let by_tau = (mean(end, longer) - here) / (longer - tau);
-        self.theta = [0.5e-3 * by_tau, -1e-3 * slope, row.end.shift * slope];
+        self.theta = [0.5e-3 * by_tau, -1e-3 * slope, row.end.shift * slope, 0.0];
     }
 
     fn boxcar(&mut self, row: &Row, theta: &Theta, powers: Option<&[f64]>) {
@@ -145,6 +138,11 @@ impl<'a> Design<'a> {
             row.length
         } else {
             theta.window * 1e-3
+        };
+        // A counter adds up the power itself.
+        let theta = &Theta {
+            response: if row.start.is_some() { 0.0 } else { theta.response },
+            ..*theta
         };
         look(self.overlap, &mut self.start, start, theta, powers);
         look(self.overlap, &mut self.end, end, theta, powers);
@@ -163,50 +161,66 @@ impl<'a> Design<'a> {
         } else {
             1e-3 * (self.start.slope - mean) / length
         };
-        self.theta = [window, -1e-3 * rise / length, moved / length];
+        let response = 1e-3 * (self.end.by_response - self.start.by_response) / length;
+        self.theta = [window, -1e-3 * rise / length, moved / length, response];
     }
 }
 
 /// Overlap up to `t`, blurred; with powers also the energy function's slope.
 fn look(overlap: &Overlap, edge: &mut Edge, t: f64, theta: &Theta, powers: Option<&[f64]>) {
-    let half = half_width(theta);
-    blurred(overlap, &mut edge.cursor, t, half, &mut edge.at);
+    let (half, response) = (half_width(theta), 1e-3 * theta.response);
+    edge.at.fill(0.0);
+    followed(overlap, edge, t, half, response, 1.0, Side::At);
     let Some(powers) = powers else { return };
     // The slope of a function blurred by a box is its difference over the box.
     let reach = half.max(STEP);
     edge.beside.fill(0.0);
-    overlap.add(t - reach, -1.0, &mut edge.cursor, &mut edge.beside);
-    overlap.add(t + reach, 1.0, &mut edge.cursor, &mut edge.beside);
+    followed(overlap, edge, t - reach, 0.0, response, -1.0, Side::Beside);
+    followed(overlap, edge, t + reach, 0.0, response, 1.0, Side::Beside);
     edge.slope = super::matrix::dot(&edge.beside, powers) / (2.0 * reach);
+    edge.by_response = 0.0;
+    if response > 0.0 {
+        const LONGER: f64 = 1.02;
+        edge.beside.fill(0.0);
+        followed(overlap, edge, t, half, LONGER * response, 1.0, Side::Beside);
+        let longer = super::matrix::dot(&edge.beside, powers);
+        edge.by_response = (longer - super::matrix::dot(&edge.at, powers)) / ((LONGER - 1.0) * response);
+    }
+}
+
+/// Which of an edge's sums.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    At,
+    Beside,
+}
+
+/// Add `weight` times the overlap up to `t`, blurred by a box of half-width `half`, to the edge's sums. A first-order response of time
+/// constant r still holds back r times what it shows: its overlap is A less r times the low pass of the shares.
+fn followed(overlap: &Overlap, edge: &mut Edge, t: f64, half: f64, response: f64, weight: f64, side: Side) {
+    let sums = match side {
+        Side::At => &mut edge.at,
+        Side::Beside => &mut edge.beside,
+    };
+    let sharp = is_sharp(half);
+    if sharp {
+        overlap.add(t, weight, &mut edge.cursor, sums);
+    } else {
+        overlap.add_mean(t, half, weight, &mut edge.cursor, sums);
+    }
+    if response > 0.0 {
+        let half = if sharp { 0.0 } else { half };
+        overlap.add_low_pass(t, response, half, -weight * response, &mut edge.cursor, sums);
+    }
+}
+
+fn is_sharp(half: f64) -> bool {
+    half * half * 1e6 / 3.0 < SHARP
 }
 
 /// Half the width of the blur's box, seconds.
 fn half_width(theta: &Theta) -> f64 {
     (3.0 * theta.blur.max(0.0)).sqrt() * 1e-3
-}
-
-/// Where a blur of this half-width is looked up: seconds beside its middle, ascending piece by piece, and weights.
-fn nodes(half: f64) -> impl Iterator<Item = (f64, f64)> {
-    let (nodes, half) = if half * half * 1e6 / 3.0 < SHARP {
-        (&NODES[..1], 0.0)
-    } else {
-        (&NODES[..], half)
-    };
-    let all: f64 = nodes.iter().map(|(_, weight)| weight).sum();
-    let pieces = (half / PIECE).ceil().clamp(1.0, PIECES);
-    let reach = half / pieces;
-    (0..pieces as usize).flat_map(move |piece| {
-        let middle = (2 * piece + 1) as f64 * reach - half;
-        let of = move |&(node, weight): &(f64, f64)| (middle + node * reach, weight / (all * pieces));
-        nodes.iter().map(of)
-    })
-}
-
-fn blurred(overlap: &Overlap, cursor: &mut Cursor, t: f64, half: f64, sums: &mut [f64]) {
-    sums.fill(0.0);
-    for (beside, weight) in nodes(half) {
-        overlap.add(t + beside, weight, cursor, sums);
-    }
 }
 
 #[cfg(test)]
@@ -244,6 +258,7 @@ mod tests {
                 delay: 0.0,
                 blur,
                 follow: 0.0,
+                response: 0.0,
             };
             let seen: Vec<f64> = (0..40)
                 .map(|i| {

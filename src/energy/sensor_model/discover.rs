@@ -7,9 +7,11 @@ use crate::model::analysis::PowerOrigin;
 use crate::model::device::Device;
 
 use super::Inputs;
-use super::candidates::{least_about, overlapping, settled, unusual};
+use super::candidates::{LONGEST, least_about, overlapping, settled, unusual};
 use super::design::{Shape, Theta};
 use super::fit::{self, Prior, Setting, Stream};
+use super::lock;
+use super::response;
 use super::rows::Rows;
 
 /// Averages over this many periods are made by adding up (NVML's is documented as a mean over a second).
@@ -20,22 +22,24 @@ const WORTH_A_TRY: f64 = 1.2;
 pub const FINDING: usize = 4000;
 /// Rows and delays (ms) of the search beyond what is usual: NVIDIA's boards are seen within 15 ms of their windows' ends, an AMD
 /// MI210 190 ms later (`docs/measurement.md`).
-const FAR_ROWS: usize = 400;
-const FAR: std::ops::RangeInclusive<i32> = 6..=80;
-const FAR_STEP_MS: f64 = 3.0;
+pub const FAR_ROWS: usize = 400;
+pub const FAR: std::ops::RangeInclusive<i32> = 6..=80;
+pub const FAR_STEP_MS: f64 = 3.0;
 /// A driver may stamp its own samples at the beginning of their windows, or anywhere in them: delays below zero. Those of polled readings
 /// are not seen before their windows end.
 const EARLY: std::ops::RangeInclusive<i32> = -12..=-2;
 /// Windows of more than so many periods overlap. Their far ends are looked for with so many of the likeliest delays.
 const OVERLAPPING: f64 = 1.2;
 const DELAYS: usize = 2;
+/// Windows within these shares of the believed one are that one.
+const USUAL: std::ops::Range<f64> = 0.65..1.3;
 /// With fewer stretches of phases than this, nothing unusual is believed.
 const REPEATED: usize = 60;
+/// No more rows than these count when one window is set against another: what is wrong with any model is the same in all of them.
+const COUNTED: f64 = 400.0;
 /// How much less likely what is unusual is before looking (logarithm), and how far behind the likeliest a rival may be.
-const UNUSUAL: f64 = 12.0;
-const RIVALS_WITHIN: f64 = 12.0;
-/// A counter's delay out there must leave this much less unexplained (ratio of variances).
-const FAR_CLEARLY: f64 = 1.05;
+pub const UNUSUAL: f64 = 12.0;
+pub const RIVALS_WITHIN: f64 = 12.0;
 
 /// A stream as it enters a fit.
 pub fn stream(rows: &Rows, theta: Theta, prior: Prior, is_counter: bool) -> Stream<'_> {
@@ -75,22 +79,36 @@ pub fn power(inputs: &Inputs, setting: &Setting, rows: &Rows) -> Discovered {
     if boxcar.has_few_edges() || best.theta.window > LONG * rows.period * 1e3 {
         return best.into();
     }
+    let best = response::slower(&boxcar, best);
     let low_pass = Search::new(Shape::LowPass, inputs, setting, rows);
     if low_pass.least() > WORTH_A_TRY * boxcar.least() {
         return best.into();
     }
-    let other = low_pass.best();
-    let rows = rows.rows.len().min(FINDING) as f64;
-    let gained = 0.5 * rows * (best.variance / other.variance).ln();
-    let (mut likelier, less) = if gained > UNUSUAL { (other, best) } else { (best, other) };
-    if (gained - UNUSUAL).abs() < RIVALS_WITHIN {
+    let mut other = low_pass.best();
+    other.unlikely += UNUSUAL;
+    let rows = counted(rows);
+    let gained = other.score(rows) - best.score(rows);
+    let (mut likelier, less) = if gained > 0.0 { (other, best) } else { (best, other) };
+    if gained.abs() < RIVALS_WITHIN {
         likelier.rivals.push((less.theta, less.prior));
     }
     likelier.into()
 }
 
+/// How many rows count when explanations are compared.
+pub fn counted(rows: &Rows) -> f64 {
+    (rows.rows.len() as f64).min(COUNTED)
+}
+
+/// Delays (ms) that slow polls feign: an update is taken to be in the middle between two, and may be just before the second.
+pub fn early(rows: &Rows) -> impl Iterator<Item = f64> + use<> {
+    const STEP: f64 = 3.0;
+    let earliest = -1e3 * rows.half;
+    std::iter::successors(Some(-7.0), |delay| Some(delay - STEP)).take_while(move |delay| *delay > earliest)
+}
+
 /// The delay that is believed of most boards, unless this one's was found far from it: then they say nothing of it.
-fn usual_delay(found: f64) -> f64 {
+pub fn usual_delay(found: f64) -> f64 {
     const USUAL_MS: f64 = 5.0;
     let [early, far] = [EARLY.end(), FAR.start()].map(|i| FAR_STEP_MS * f64::from(*i));
     if found > early && found < far { USUAL_MS } else { found }
@@ -121,21 +139,30 @@ fn calibrated(device: &Device, half_width: &str, least: f64) -> Option<f64> {
 }
 
 /// A coarse search: where Gauss-Newton may start, and what is left unexplained there (W^2).
-struct Search<'a> {
-    inputs: &'a Inputs<'a>,
+pub struct Search<'a> {
+    pub inputs: &'a Inputs<'a>,
     setting: &'a Setting<'a>,
-    rows: &'a Rows,
+    pub rows: &'a Rows,
     /// The best of what is believed of such boards, and the best few of all else, best first.
-    near: (Theta, f64),
+    pub near: (Theta, f64),
     far: Vec<(Theta, f64)>,
 }
 
 /// Where Gauss-Newton came to.
-struct Reached {
-    theta: Theta,
-    prior: Prior,
-    variance: f64,
-    rivals: Vec<(Theta, Prior)>,
+pub struct Reached {
+    pub theta: Theta,
+    pub prior: Prior,
+    pub variance: f64,
+    /// How unlikely such properties are before looking (logarithm of the odds).
+    pub unlikely: f64,
+    pub rivals: Vec<(Theta, Prior)>,
+}
+
+impl Reached {
+    /// How likely it is if `rows` count, up to a constant (logarithm).
+    pub fn score(&self, rows: f64) -> f64 {
+        -0.5 * rows * self.variance.ln() - self.unlikely
+    }
 }
 
 impl From<Reached> for Discovered {
@@ -170,6 +197,7 @@ impl<'a> Search<'a> {
                     delay: base + delay,
                     blur: 0.0,
                     follow: follow_prior(rows),
+                    response: 0.0,
                 };
                 let mut streams = [stream(rows, theta, power_prior(inputs.device, theta), false)];
                 streams[0].memory = (1.0 - period / window).max(0.0);
@@ -183,7 +211,9 @@ impl<'a> Search<'a> {
         let every = if shape == Shape::LowPass { 2 } else { 1 };
         let thinned = |all: &[f64], every: usize| all.iter().copied().step_by(every).collect::<Vec<f64>>();
         let windows = thinned(&windows, every);
-        let usual = [-4.0, -2.0, 0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 15.0];
+        let usual: Vec<f64> = early(rows)
+            .chain([-4.0, -2.0, 0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 15.0])
+            .collect();
         let near = tried(&rows.spread(800), &windows, &thinned(&usual, every))[0];
         let some = rows.spread(FAR_ROWS);
         let late: Vec<f64> = FAR.step_by(every * every).map(|i| FAR_STEP_MS * f64::from(i)).collect();
@@ -241,21 +271,30 @@ impl<'a> Search<'a> {
         if self.has_few_edges() {
             return self.believed();
         }
-        let rows = self.rows.rows.len().min(FINDING) as f64;
-        let near = self.converged(self.near.0);
+        let rows = self.finding_rows();
+        let near = self.converged_fully(self.near.0);
         let promising = if self.near.0.shape == Shape::LowPass {
             1.0
         } else {
             WORTH_A_TRY
         };
         let far = self.far.iter().filter(|far| far.1 < promising * self.near.1);
-        let far: Vec<Reached> = far.map(|(start, _)| self.converged(*start)).collect();
-        let gained = |one: &Reached| 0.5 * rows * (near.variance / one.variance).ln() - UNUSUAL;
-        let mut all: Vec<(f64, Reached)> = far.into_iter().map(|one| (gained(&one), one)).collect();
-        all.push((0.0, near));
-        all.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let (most, mut best) = all.remove(0);
-        for (_, one) in all.into_iter().filter(|(gained, _)| most - gained < RIVALS_WITHIN) {
+        let far: Vec<Reached> = far.map(|(start, _)| self.converged_fully(*start)).collect();
+        let mut all = far;
+        all.iter_mut().for_each(|one| one.unlikely = UNUSUAL);
+        all.push(near);
+        let best_first = |a: &Reached, b: &Reached| b.score(rows).total_cmp(&a.score(rows));
+        all.sort_by(best_first);
+        let likeliest = all[0].theta;
+        for window in self.alike(&likeliest) {
+            let mut one = self.converged_fully(Theta { window, ..likeliest });
+            one.unlikely = if self.is_usual(one.theta.window) { 0.0 } else { UNUSUAL };
+            all.push(one);
+        }
+        all.sort_by(best_first);
+        let mut best = all.remove(0);
+        let most = best.score(rows);
+        for one in all.into_iter().filter(|one| most - one.score(rows) < RIVALS_WITHIN) {
             let same = |theta: &Theta| {
                 (theta.window - one.theta.window).abs() < 0.03 * one.theta.window
                     && (theta.delay - one.theta.delay).abs() < 1.0
@@ -267,6 +306,27 @@ impl<'a> Search<'a> {
         best
     }
 
+    /// Windows (ms) a step longer or shorter: of steps that are all equally long they have seen the same, in other proportions.
+    fn alike(&self, theta: &Theta) -> Vec<f64> {
+        let step = lock::step_ms(self.inputs.timeline).filter(|_| theta.shape == Shape::Boxcar);
+        let windows = step.map(|step| [theta.window - step, theta.window + step]);
+        windows
+            .into_iter()
+            .flatten()
+            .filter(|window| (1.0..LONGEST).contains(window))
+            // What is known of a board tells them apart.
+            .filter(|&window| self.inputs.device.power_timing.window_ms.is_none() || self.is_usual(window))
+            .collect::<Vec<f64>>()
+    }
+
+    /// Whether a window (ms) is what is believed of such boards.
+    pub fn is_usual(&self, window: f64) -> bool {
+        match self.inputs.device.power_timing.window_ms {
+            Some(believed) => (USUAL.start * believed..USUAL.end * believed).contains(&window),
+            None => window <= 1.05e3 * self.rows.period,
+        }
+    }
+
     /// Gauss-Newton from a start that a few edges must not move far.
     fn believed(&self) -> Reached {
         const FEW: f64 = 0.05;
@@ -275,7 +335,7 @@ impl<'a> Search<'a> {
             window: believed.unwrap_or(self.near.0.window),
             ..self.near.0
         };
-        let mut reached = self.converged(start);
+        let mut reached = self.converged_fully(start);
         if let Some(window) = believed.filter(|_| self.near.0.shape == Shape::Boxcar) {
             let sd = reached.prior.window_sd.min(FEW * window);
             reached.prior.window_sd = sd;
@@ -284,12 +344,21 @@ impl<'a> Search<'a> {
         reached
     }
 
+    /// How many rows count.
+    pub fn finding_rows(&self) -> f64 {
+        counted(self.rows)
+    }
+
+    pub fn converged_fully(&self, start: Theta) -> Reached {
+        self.converged(start, &self.rows.spread(FINDING))
+    }
+
     /// Gauss-Newton from a start.
-    fn converged(&self, start: Theta) -> Reached {
+    pub fn converged(&self, start: Theta, rows: &Rows) -> Reached {
         let device = self.inputs.device;
         // What was found far from the usual is a board of its own.
         let believed = device.power_timing.window_ms;
-        let near = believed.filter(|w| (0.65 * w..1.3 * w).contains(&start.window));
+        let near = believed.filter(|_| self.is_usual(start.window));
         let centre = near.unwrap_or(start.window);
         let measured = near.and(calibrated(device, "power_window_u95_ms", 0.2));
         let about = Theta {
@@ -300,67 +369,14 @@ impl<'a> Search<'a> {
             window_sd: measured.unwrap_or(0.2 * centre),
             ..power_prior(device, about)
         };
-        let many = self.rows.spread(FINDING);
-        let mut streams = [stream(&many, start, prior, false)];
+        let mut streams = [stream(rows, start, prior, false)];
         fit::converge(self.setting, &mut streams, None, fit::STEPS);
         Reached {
             theta: streams[0].theta,
             prior,
             variance: streams[0].noise.powi(2),
+            unlikely: 0.0,
             rivals: Vec::new(),
         }
-    }
-}
-
-/// The counter's properties.
-pub fn counter(inputs: &Inputs, setting: &Setting, rows: &Rows) -> Discovered {
-    let believed = inputs.device.counter_timing.delay_ms.unwrap_or(0.0);
-    let few = rows.spread(800);
-    let centre = Theta {
-        window: 1.0,
-        shape: Shape::Boxcar,
-        delay: 5.0,
-        blur: 0.0,
-        follow: follow_prior(rows),
-    };
-    let prior = Prior {
-        theta: centre,
-        window_sd: 1.0,
-        delay_sd: 15.0,
-        follow_sd: 0.5,
-    };
-    let left = |rows: &Rows, delay: f64| {
-        let theta = Theta { delay, ..centre };
-        fit::solve(setting, &[stream(rows, theta, prior, true)], None).residuals[0].0
-    };
-    let best = |rows: &Rows, delays: &mut dyn Iterator<Item = f64>| {
-        let tried = delays.map(|delay| (believed + delay, left(rows, believed + delay)));
-        tried
-            .min_by(|a, b| a.1.total_cmp(&b.1))
-            .unwrap_or((centre.delay, f64::INFINITY))
-    };
-    let near = best(&few, &mut (-3..10).map(|step| 2.0 * f64::from(step)));
-    let some = rows.spread(FAR_ROWS);
-    let far = best(&some, &mut FAR.map(|i| FAR_STEP_MS * f64::from(i)));
-    let delay = if FAR_CLEARLY * far.1 < left(&some, near.0) {
-        far.0
-    } else {
-        near.0
-    };
-    let start = Theta { delay, ..centre };
-    let prior = Prior {
-        theta: Theta {
-            delay: usual_delay(delay),
-            ..centre
-        },
-        ..prior
-    };
-    let many = rows.spread(FINDING);
-    let mut streams = [stream(&many, start, prior, true)];
-    fit::converge(setting, &mut streams, None, fit::STEPS);
-    Discovered {
-        theta: streams[0].theta,
-        prior,
-        rivals: Vec::new(),
     }
 }

@@ -3,6 +3,7 @@
 use crate::energy::shares;
 
 use super::covariance;
+use super::design::{PROPERTIES, Shape, Theta};
 use super::fit::{self, Setting, Stream};
 use super::halves;
 use super::matrix::Symmetric;
@@ -61,6 +62,7 @@ pub fn energies<'a>(
         setting,
         &assumed,
         (&about, &fitted),
+        has_response(streams),
         &mut energies,
         &mut covariance,
     );
@@ -84,8 +86,8 @@ pub struct Estimate {
     /// The covariance without what ramps add.
     pub statistical: Symmetric,
     pub ramp: Ramp,
-    /// Standard uncertainty of each stream's window, delay, follow.
-    pub spreads: Vec<[f64; 3]>,
+    /// Standard uncertainty of each stream's window, delay, follow, response.
+    pub spreads: Vec<[f64; PROPERTIES]>,
     /// Energies by one half of the readings less those by the other.
     pub halves: Option<Vec<f64>>,
 }
@@ -97,21 +99,32 @@ fn average(
     setting: &Setting,
     assumed: &[Assumed],
     (about, fitted): (&[f64], &[f64]),
+    has_response: bool,
     energies: &mut [f64],
     covariance: &mut Symmetric,
 ) -> Ramp {
     let carried = ramp::carried_over(inputs.timeline, fitted, &KNOTS);
     let possible: Vec<Possible> = assumed
         .iter()
-        .flat_map(|one| ramp::lags(one.length_ms).map(|lag| (one, lag)))
-        .map(|(one, lag)| {
+        .flat_map(|one| {
+            ramp::lags(one.length_ms)
+                .into_iter()
+                .enumerate()
+                .map(move |of| (one, of))
+        })
+        .map(|(one, (shape, lag))| {
+            let is_counted = shape != ramp::OF_SENSOR || !has_response;
             let mut by = vec![0.0; setting.leaves];
             for &leaf in &setting.active {
                 by[leaf] = (one.powers[leaf] - about[leaf]) * inputs.seconds[leaf] + between(&carried, leaf, lag);
             }
             Possible {
-                weight: one.weight,
-                against_best: one.against_best,
+                weight: if is_counted { one.weight } else { 0.0 },
+                against_best: if is_counted {
+                    one.against_best
+                } else {
+                    f64::NEG_INFINITY
+                },
                 lag,
                 by,
             }
@@ -121,15 +134,33 @@ fn average(
     let mean = |of: &dyn Fn(&Possible) -> f64| possible.iter().map(|p| p.weight * of(p)).sum::<f64>() / weights;
     let middle: Vec<f64> = (0..setting.leaves).map(|leaf| mean(&|p| p.by[leaf])).collect();
     let lag_ms = mean(&|p| p.lag);
-    let (farthest, by) = farthest(&possible, lag_ms);
-    let off: Vec<f64> = by.iter().zip(&middle).map(|(b, m)| b - m).collect();
-    // The end of an interval that holds 95 %: two standard uncertainties.
-    covariance.add_outer(0.25, &off, &off);
+    let found = not_excluded(&possible);
+    let from_middle = |by: &[f64]| -> Vec<f64> { by.iter().zip(&middle).map(|(b, m)| b - m).collect() };
+    let mut farthest_ms = lag_ms;
+    for (lag, by) in farthest(&found, lag_ms)
+        .into_iter()
+        .chain(least_lag(&found, lag_ms, from_middle))
+    {
+        farthest_ms = if (lag - lag_ms).abs() > (farthest_ms - lag_ms).abs() {
+            *lag
+        } else {
+            farthest_ms
+        };
+        let off = from_middle(by);
+        // The end of an interval that holds 95 %: two standard uncertainties.
+        covariance.add_outer(0.25, &off, &off);
+    }
     energies.iter_mut().zip(&middle).for_each(|(e, m)| *e += m);
     Ramp {
         lag_ms,
-        sd_ms: 0.5 * (farthest - lag_ms).abs(),
+        sd_ms: 0.5 * (farthest_ms - lag_ms).abs(),
     }
+}
+
+/// Whether the sensor's own response was found: what is rounded beside it is the power's doing.
+fn has_response(streams: &[Stream]) -> bool {
+    let slow = |theta: &Theta| theta.shape == Shape::LowPass || theta.response > 0.0;
+    streams.iter().any(|stream| !stream.is_counter && slow(&stream.theta))
 }
 
 /// A length and a shape of ramp, and what it adds to the energies.
@@ -140,19 +171,14 @@ struct Possible {
     by: Vec<f64>,
 }
 
-/// Of the lags that the readings do not exclude, the one farthest from `lag_ms`, and what it adds to the energies. `possible` are
-/// ascending in length, two shapes of each; between lengths the likelihood is taken to be linear.
-fn farthest(possible: &[Possible], lag_ms: f64) -> (f64, Vec<f64>) {
+/// What the readings do not exclude: lags, and what each adds to the energies. `possible` are ascending in length, the same shapes of each;
+/// between lengths the likelihood is taken to be linear.
+fn not_excluded(possible: &[Possible]) -> Vec<(f64, Vec<f64>)> {
     let shapes = ramp::lags(1.0).len();
-    let mut found = (lag_ms, Vec::new());
-    let mut consider = |lag: f64, by: Vec<f64>| {
-        if found.1.is_empty() || (lag - lag_ms).abs() > (found.0 - lag_ms).abs() {
-            found = (lag, by);
-        }
-    };
+    let mut found = Vec::new();
     for (i, one) in possible.iter().enumerate() {
         if one.against_best >= -EXCLUDED {
-            consider(one.lag, one.by.clone());
+            found.push((one.lag, one.by.clone()));
             continue;
         }
         for beside in [i.checked_sub(shapes), Some(i + shapes)].into_iter().flatten() {
@@ -162,10 +188,28 @@ fn farthest(possible: &[Possible], lag_ms: f64) -> (f64, Vec<f64>) {
             let share = (other.against_best + EXCLUDED) / (other.against_best - one.against_best);
             let to = |from: f64, to: f64| from + share * (to - from);
             let by = other.by.iter().zip(&one.by).map(|(&a, &b)| to(a, b)).collect();
-            consider(to(other.lag, one.lag), by);
+            found.push((to(other.lag, one.lag), by));
         }
     }
     found
+}
+
+/// The one whose lag is farthest from `lag_ms`.
+fn farthest(found: &[(f64, Vec<f64>)], lag_ms: f64) -> Option<&(f64, Vec<f64>)> {
+    let off = |one: &(f64, Vec<f64>)| (one.0 - lag_ms).abs();
+    found.iter().max_by(|a, b| off(a).total_cmp(&off(b)))
+}
+
+/// Of those that lag less than `lag_ms`, the one that moves the leaves most: a blur that is the sensor's moves what the readings saw, and
+/// not what they did not.
+fn least_lag(
+    found: &[(f64, Vec<f64>)],
+    lag_ms: f64,
+    from_middle: impl Fn(&[f64]) -> Vec<f64>,
+) -> Option<&(f64, Vec<f64>)> {
+    let moved = |one: &(f64, Vec<f64>)| from_middle(&one.1).iter().map(|joules| joules.abs()).sum::<f64>();
+    let less = found.iter().filter(|one| one.0 < lag_ms);
+    less.max_by(|a, b| moved(a).total_cmp(&moved(b)))
 }
 
 /// Linear between the knots, and on beyond the last.
@@ -244,15 +288,17 @@ fn drift_seconds(inputs: &Inputs, setting: &Setting) -> Vec<Vec<f64>> {
 mod tests {
     use super::*;
 
-    /// Two shapes for each (length, likelihood against the best one's): of the lag of a linear ramp, and of half of that. A leaf that
-    /// gets 10 J for each millisecond of lag.
+    /// Three shapes for each (length, likelihood against the best one's): of the lag of a linear ramp, of half of that, and none that is
+    /// possible. A leaf that gets 10 J for each millisecond of lag.
     fn possible(lengths: &[(f64, f64)]) -> Vec<Possible> {
         let shapes = |&(length, against_best): &(f64, f64)| {
-            [0.5 * length, 0.25 * length].map(|lag| Possible {
-                weight: against_best.exp(),
-                against_best,
-                lag,
-                by: vec![10.0 * lag],
+            [(0.5, against_best), (0.25, against_best), (0.0, f64::NEG_INFINITY)].map(|(share, against_best)| {
+                Possible {
+                    weight: against_best.exp(),
+                    against_best,
+                    lag: share * length,
+                    by: vec![10.0 * share * length],
+                }
             })
         };
         lengths.iter().flat_map(shapes).collect()
@@ -261,13 +307,17 @@ mod tests {
     #[test]
     fn the_interval_reaches_to_the_longest_ramp_that_is_not_excluded() {
         // Between 1 ms and 2 ms the likelihood falls from 0.92 to 2.92 below the best: 1.92 is halfway.
-        let (lag, by) = farthest(&possible(&[(0.0, 0.0), (1.0, -0.92), (2.0, -2.92), (3.0, -8.0)]), 0.1);
+        let farthest = |lengths: &[(f64, f64)], lag: f64| {
+            let found = not_excluded(&possible(lengths));
+            super::farthest(&found, lag).cloned().expect("not all are excluded")
+        };
+        let (lag, by) = farthest(&[(0.0, 0.0), (1.0, -0.92), (2.0, -2.92), (3.0, -8.0)], 0.1);
         assert!((lag - 0.75).abs() < 1e-9 && (by[0] - 7.5).abs() < 1e-9, "{lag}, {by:?}");
         // Where nothing tells lengths apart, to the longest.
-        let (lag, _) = farthest(&possible(&[(0.0, 0.0), (1.0, -0.1), (6.0, -0.2)]), 0.1);
+        let (lag, _) = farthest(&[(0.0, 0.0), (1.0, -0.1), (6.0, -0.2)], 0.1);
         assert!((lag - 3.0).abs() < 1e-9, "{lag}");
         // Where no ramp is what is excluded, as far down as it is: a quarter of the way from 2 ms to none.
-        let (lag, _) = farthest(&possible(&[(0.0, -7.68), (2.0, 0.0), (3.0, -9.0)]), 1.0);
+        let (lag, _) = farthest(&[(0.0, -7.68), (2.0, 0.0), (3.0, -9.0)], 1.0);
         assert!(
             (lag - 0.375).abs() < 1e-9,
             "{lag}: the other shape's lag is the farther one"

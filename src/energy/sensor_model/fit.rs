@@ -5,12 +5,12 @@
 //! doubt about the powers. What the data cannot tell keeps the prior's width, and comes out as unresolved.
 //!
 //! Unknowns, in this order: leaf powers (W), drift amplitudes (relative), gain of power readings against the counter (relative),
-//! window, delay, follow of the power stream, delay, follow of the counter. The blur is a function of `follow` and of the ramps
+//! window, delay, follow, response of the power stream, delay, follow of the counter. The blur is a function of `follow` and of the ramps
 //! assumed (`ramp`).
 
 use std::ops::Range;
 
-use super::design::{Design, Theta};
+use super::design::{Design, PROPERTIES, Theta};
 use super::matrix::{Symmetric, dot};
 use super::overlap::Overlap;
 use super::rows::{Row, Rows};
@@ -98,17 +98,18 @@ const NO_CHANCE: f64 = 4.0;
 
 impl Setting<'_> {
     pub fn unknowns(&self) -> usize {
-        self.active.len() + self.drift + 6
+        self.active.len() + self.drift + 7
     }
     pub fn gain_at(&self) -> usize {
         self.active.len() + self.drift
     }
-    /// Where the stream's window, delay, follow stand (a counter has no window of its own).
-    pub fn theta_at(&self, stream: &Stream) -> [Option<usize>; 3] {
+    /// Where the stream's window, delay, follow, response stand (a counter has no window and no response of its own).
+    pub fn theta_at(&self, stream: &Stream) -> [Option<usize>; PROPERTIES] {
         let at = self.gain_at() + 1;
+        let response = (stream.theta.response > 0.0).then_some(at + 3);
         match stream.is_counter {
-            false => [Some(at), Some(at + 1), Some(at + 2)],
-            true => [None, Some(at + 3), Some(at + 4)],
+            false => [Some(at), Some(at + 1), Some(at + 2), response],
+            true => [None, Some(at + 4), Some(at + 5), None],
         }
     }
     /// cos(pi j s) of the drift at time `t`, j from 1.
@@ -299,6 +300,7 @@ fn priors(setting: &Setting, streams: &[Stream]) -> (Symmetric, Vec<f64>) {
             (p.theta.window - stream.theta.window, p.window_sd),
             (p.theta.delay - stream.theta.delay, p.delay_sd),
             (p.theta.follow - stream.theta.follow, p.follow_sd),
+            (p.theta.response - stream.theta.response, p.theta.response.max(1e-3)),
         ];
         for (place, (step, sd)) in setting.theta_at(stream).into_iter().zip(believed) {
             if let Some(place) = place {
@@ -381,8 +383,9 @@ fn step(setting: &Setting, stream: &mut Stream, solution: &Solution) -> f64 {
     let theta = &mut stream.theta;
     let reach = 0.1 * old.window + 1.0;
     theta.window = (old.window + moves[0].clamp(-reach, reach)).max(0.5);
-    theta.delay = (old.delay + moves[1].clamp(-2.0, 2.0)).clamp(-60.0, 200.0);
+    theta.delay = (old.delay + moves[1].clamp(-2.0, 2.0)).clamp(stream.rows.earliest_ms, 200.0);
     theta.follow = (old.follow + moves[2].clamp(-0.3, 0.3)).clamp(0.0, 1.0);
+    theta.response = (old.response + moves[3]).clamp(0.5 * old.response, 2.0 * old.response);
     let theta = stream.theta;
     stream.settle_blur();
     (theta.window - old.window)

@@ -86,6 +86,7 @@ fn by_residuals(inputs: &Inputs, setting: &Setting, few: &Rows, sensor: Option<T
                 delay,
                 blur: 0.0,
                 follow,
+                response: 0.0,
             };
             let prior = Prior {
                 theta,

@@ -1,7 +1,8 @@
-//! A sensor locked to the load: every window begins at the same place of every step, and sees the same mixture each time.
+//! A sensor locked to the load: every window begins at the same place of every step, and sees the same mixture each time. Or at one of
+//! two places, or three, where the steps are twice or three times as long as the period.
 //!
 //! Rayleigh's test on the place in the step at which windows begin: the mean direction of n random places has a length of about
-//! 1/sqrt n; of places that stand still, 1.
+//! 1/sqrt n; of places that stand still, 1. Directions taken k times as far find k places in turn.
 
 use crate::energy::timeline::Timeline;
 
@@ -14,11 +15,25 @@ const LOCKED: f64 = 0.8;
 /// Fewer repetitions are no period to be locked to.
 const REPEATED: usize = 50;
 
-/// The length of the mean direction (0 free, 1 locked) and the step's mean period in seconds, for windows beginning at `starts`
-/// (seconds, ascending). `None` where nothing repeats.
-pub fn rayleigh(timeline: &Timeline, starts: &[f64]) -> Option<(f64, f64)> {
+/// So many places at most are looked for.
+const MOST: usize = 12;
+
+/// The windows of a sensor that stand still against the steps.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Lock {
+    /// The sensor's period and the step's, ms.
+    pub period_ms: f64,
+    pub step_ms: f64,
+    /// At how many places of a step windows begin.
+    pub places: usize,
+}
+
+/// At how many places of a step windows beginning at `starts` (seconds, ascending) stand still, and the step's mean period in seconds.
+/// `None` where nothing repeats, or they are anywhere.
+fn places(timeline: &Timeline, starts: &[f64]) -> Option<(usize, f64)> {
     let entries = entries(timeline)?;
-    let (mut cosine, mut sine, mut count, mut at) = (0.0, 0.0, 0, 0);
+    let mut directions = [(0.0, 0.0); MOST];
+    let (mut count, mut at) = (0, 0);
     for &start in starts {
         while at + 1 < entries.len() && entries[at + 1] <= start {
             at += 1;
@@ -28,12 +43,23 @@ pub fn rayleigh(timeline: &Timeline, starts: &[f64]) -> Option<(f64, f64)> {
             continue;
         }
         let turn = std::f64::consts::TAU * (start - entries[at]) / (next - entries[at]);
-        cosine += turn.cos();
-        sine += turn.sin();
+        for (i, (cosine, sine)) in directions.iter_mut().enumerate() {
+            let turns = (i + 1) as f64 * turn;
+            *cosine += turns.cos();
+            *sine += turns.sin();
+        }
         count += 1;
     }
     let period = (entries[entries.len() - 1] - entries[0]) / (entries.len() - 1) as f64;
-    (count >= 20).then(|| (cosine.hypot(sine) / f64::from(count), period))
+    let locked = |&(cosine, sine): &(f64, f64)| cosine.hypot(sine) > LOCKED * f64::from(count);
+    let at = directions.iter().position(locked).filter(|_| count >= 20)?;
+    Some((at + 1, period))
+}
+
+/// The mean time from one step to the next, ms, where something repeats.
+pub fn step_ms(timeline: &Timeline) -> Option<f64> {
+    let entries = entries(timeline)?;
+    Some(1e3 * (entries[entries.len() - 1] - entries[0]) / (entries.len() - 1) as f64)
 }
 
 /// When the leaf with the most time among those often entered was entered.
@@ -65,18 +91,16 @@ fn entries(timeline: &Timeline) -> Option<Vec<f64>> {
 }
 
 /// Whether the windows of the stream that would be used stand still against the load.
-pub fn of(inputs: &Inputs, power: Option<&Rows>, counter: Option<&Rows>) -> Option<(f64, f64)> {
+pub fn of(inputs: &Inputs, power: Option<&Rows>, counter: Option<&Rows>) -> Option<Lock> {
     let test = |rows: &Rows| {
         let starts: Vec<f64> = rows.rows.iter().map(|r| r.end.predicted).collect();
-        rayleigh(inputs.timeline, &starts)
-            .filter(|(length, _)| *length > LOCKED)
-            .map(|(_, step)| (rows.period * 1e3, step * 1e3))
+        places(inputs.timeline, &starts).map(|(places, step)| Lock {
+            period_ms: rows.period * 1e3,
+            step_ms: step * 1e3,
+            places,
+        })
     };
     // One free stream is enough.
-    let all: Vec<Option<(f64, f64)>> = power.into_iter().chain(counter).map(test).collect();
-    if all.iter().any(Option::is_none) {
-        None
-    } else {
-        all.into_iter().flatten().next()
-    }
+    let all: Option<Vec<Lock>> = power.into_iter().chain(counter).map(test).collect();
+    all?.into_iter().min_by_key(|lock| lock.places)
 }

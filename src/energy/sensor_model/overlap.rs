@@ -57,6 +57,7 @@ impl<'a> Overlap<'a> {
         let at = nanos as i64;
         if at <= edges[0] {
             sums[outside] += weight * t;
+            cursor.0 = 0;
             return;
         }
         let segment = if at >= edges[last + 1] {
@@ -83,19 +84,61 @@ impl<'a> Overlap<'a> {
         }
     }
 
-    /// Add `weight` times the share of each leaf in what a low-pass filter of time constant `tau` seconds shows at `t`.
-    pub fn add_low_pass(&self, t: f64, tau: f64, weight: f64, cursor: &mut Cursor, sums: &mut [f64]) {
+    /// Add `weight` times the mean of A over `half` seconds on either side of `t`: a second of a leaf that lies in that box counts for
+    /// the share of the box that comes after it.
+    pub fn add_mean(&self, t: f64, half: f64, weight: f64, cursor: &mut Cursor, sums: &mut [f64]) {
+        let (from, to) = (t - half, t + half);
+        self.add(from, weight, cursor, sums);
+        let mut after = |leaf: usize, share: f64, start: f64, end: f64| {
+            sums[leaf] += weight * share * (end - start) * (to - 0.5 * (start + end)) / (to - from);
+        };
+        let since = |edge: i64| (edge - self.origin) as f64 * 1e-9;
+        let (outside, edges) = (self.leaves - 1, &self.timeline.edges);
+        let (first, last) = (since(edges[0]), since(edges[edges.len() - 1]));
+        if from < first {
+            after(outside, 1.0, from, first.min(to));
+        }
+        for i in cursor.0..self.timeline.states.len() {
+            let (start, end) = (since(edges[i]).max(from), since(edges[i + 1]).min(to));
+            if start >= to {
+                break;
+            }
+            if end <= start {
+                continue;
+            }
+            for &(leaf, share) in &self.timeline.table[self.timeline.states[i] as usize] {
+                after(leaf, share, start, end);
+            }
+        }
+        if to > last {
+            after(outside, 1.0, last.max(from), to);
+        }
+    }
+
+    /// Add `weight` times the share of each leaf in what a low-pass filter of time constant `tau` seconds shows, on average over `half`
+    /// seconds on either side of `t`.
+    pub fn add_low_pass(&self, t: f64, tau: f64, half: f64, weight: f64, cursor: &mut Cursor, sums: &mut [f64]) {
         /// What lies further back than this many time constants is as good as forgotten.
         const FORGOTTEN: f64 = 9.0;
         let edges = &self.timeline.edges;
         let Some(last) = self.timeline.states.len().checked_sub(1) else {
             return;
         };
-        let nanos = self.origin as f64 + t * 1e9;
+        let nanos = self.origin as f64 + (t + half) * 1e9;
         let at = (nanos as i64).clamp(edges[0], edges[last + 1] - 1);
         let segment = self.find(at, cursor.0.min(last));
         cursor.0 = segment;
-        let remembered = |edge: i64| (-((nanos - edge as f64) * 1e-9 / tau).max(0.0)).exp();
+        let box_s = 2.0 * half;
+        let beyond_box = 1.0 - (-box_s / tau).exp();
+        // How much lies further back than an edge; ages count from the end of the box.
+        let remembered = |edge: i64| {
+            let age = ((nanos - edge as f64) * 1e-9).max(0.0);
+            match age {
+                _ if half <= 0.0 => (-age / tau).exp(),
+                _ if age <= box_s => 1.0 - (age - tau * (1.0 - (-age / tau).exp())) / box_s,
+                _ => tau / box_s * beyond_box * (-(age - box_s) / tau).exp(),
+            }
+        };
         let mut newer = if nanos > edges[last + 1] as f64 {
             remembered(edges[last + 1])
         } else {
@@ -156,13 +199,43 @@ mod tests {
         let overlap = Overlap::new(&timeline);
         for t in [0.0, 0.3, 17.99, 40.0, 41.5] {
             let mut sums = vec![0.0; 3];
-            overlap.add_low_pass(t, 0.7, 1.0, &mut Cursor::default(), &mut sums);
+            overlap.add_low_pass(t, 0.7, 0.0, 1.0, &mut Cursor::default(), &mut sums);
             assert!((sums.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{t} {sums:?}");
         }
         // Half a second into the segment of leaves 0 and 1, after one of leaf 0.
         let mut sums = vec![0.0; 3];
-        overlap.add_low_pass(1.5, 0.5, 1.0, &mut Cursor(30), &mut sums);
+        overlap.add_low_pass(1.5, 0.5, 0.0, 1.0, &mut Cursor(30), &mut sums);
         assert!((sums[1] - 0.5 * (1.0 - (-1.0_f64).exp())).abs() < 1e-12, "{sums:?}");
+    }
+
+    #[test]
+    fn the_mean_over_a_box_is_that_of_look_ups_all_over_it() {
+        let timeline = timeline();
+        let overlap = Overlap::new(&timeline);
+        for (t, half) in [
+            (4.5, 0.2),
+            (4.9, 3.3),
+            (0.4, 1.0),
+            (39.8, 2.5),
+            (20.0, 30.0),
+            (50.0, 1.0),
+        ] {
+            let (mut mean, mut looked_up) = (vec![0.0; 3], vec![0.0; 3]);
+            let (mut low_pass, mut low_passed) = (mean.clone(), mean.clone());
+            overlap.add_mean(t, half, 2.0, &mut Cursor(17), &mut mean);
+            overlap.add_low_pass(t, 0.4, half, 2.0, &mut Cursor(17), &mut low_pass);
+            const LOOKS: u32 = 20_000;
+            for i in 0..LOOKS {
+                let at = t + half * (f64::from(2 * i + 1) / f64::from(LOOKS) - 1.0);
+                let weight = 2.0 / f64::from(LOOKS);
+                overlap.add(at, weight, &mut Cursor::default(), &mut looked_up);
+                overlap.add_low_pass(at, 0.4, 0.0, weight, &mut Cursor::default(), &mut low_passed);
+            }
+            for (all, one_by_one) in [(&mean, &looked_up), (&low_pass, &low_passed)] {
+                let off = all.iter().zip(one_by_one).map(|(a, b)| (a - b).abs());
+                assert!(off.fold(0.0, f64::max) < 2e-4, "{t} {half}: {all:?} {one_by_one:?}");
+            }
+        }
     }
 
     #[test]

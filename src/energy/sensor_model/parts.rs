@@ -19,7 +19,7 @@ const MOST: usize = 4;
 /// A phase that ran less often shows no shape.
 const REPEATED: u64 = 12;
 /// Rows for each unknown.
-const ROWS_PER_PART: usize = 20;
+const ROWS_PER_PART: usize = 30;
 /// With more segments than this the finer timeline would cost more memory than it is worth.
 const LONGEST_RUN: usize = 2_000_000;
 
@@ -39,23 +39,27 @@ pub fn cut(timeline: &Timeline, seconds: &[f64], rows: usize) -> Option<Parts> {
         return None;
     }
     let segments = timeline.segments();
-    let pieces: Vec<usize> = (0..timeline.leaves)
-        .map(|leaf| {
+    let pieces = |most: usize| -> Vec<usize> {
+        let of = |leaf: usize| {
             let each = seconds[leaf] / segments[leaf].max(1) as f64;
             let repeated = segments[leaf] >= REPEATED && leaf != timeline.outside();
             if repeated {
-                ((each / SHORTEST_S) as usize).clamp(1, MOST)
+                ((each / SHORTEST_S) as usize).clamp(1, most)
             } else {
                 1
             }
-        })
-        .collect();
+        };
+        (0..timeline.leaves).map(of).collect()
+    };
+    // As many as the readings can bear.
+    let bearable = |pieces: &Vec<usize>| pieces.iter().sum::<usize>() * ROWS_PER_PART <= rows;
+    let pieces = (2..=MOST).rev().map(pieces).find(bearable)?;
     let first: Vec<usize> = pieces
         .iter()
         .scan(0, |at, &n| Some(std::mem::replace(at, *at + n)))
         .collect();
     let of: Vec<usize> = (0..timeline.leaves).flat_map(|leaf| vec![leaf; pieces[leaf]]).collect();
-    if of.len() == timeline.leaves || of.len() * ROWS_PER_PART > rows {
+    if of.len() == timeline.leaves {
         return None;
     }
     let mut finer = Timeline {
@@ -113,6 +117,17 @@ impl Parts {
         self.of.iter().map(|&leaf| leaves[leaf]).collect()
     }
 
+    /// What each leaf draws by the powers of its parts.
+    pub fn means(&self, watts: &[f64]) -> Vec<f64> {
+        let joules: Vec<f64> = watts.iter().zip(&self.seconds).map(|(w, s)| w * s).collect();
+        let (joules, seconds) = (self.sums(&joules), self.sums(&self.seconds));
+        joules
+            .iter()
+            .zip(seconds)
+            .map(|(j, s)| j / s.max(f64::MIN_POSITIVE))
+            .collect()
+    }
+
     /// Sums over the parts of each leaf.
     pub fn sums(&self, parts: &[f64]) -> Vec<f64> {
         let mut sums = vec![0.0; self.leaves];
@@ -158,6 +173,9 @@ mod tests {
             table: (0..3).map(|leaf| vec![(leaf, 1.0)]).collect(),
             leaves: 3,
         };
+        // As many as the readings can bear: two of the longer phase for 150.
+        let fewer = cut(&timeline, &[0.9, 0.2, 0.005], 150).expect("parts");
+        assert_eq!(fewer.of, [0, 0, 1, 1, 2]);
         let parts = cut(&timeline, &[0.9, 0.2, 0.005], 1000).expect("parts");
         assert_eq!(parts.timeline.leaves, 7);
         assert_eq!(parts.of, [0, 0, 0, 0, 1, 1, 2]);

@@ -41,10 +41,14 @@ pub fn variance(length: f64) -> f64 {
     length * length / 12.0
 }
 
-/// Lags (ms) of ramps that round an edge alike: linear of this length, and exponential, halfway being the mean.
-pub fn lags(length: f64) -> [f64; 2] {
-    [0.5 * length, variance(length).sqrt()]
+/// Lags (ms) of what rounds an edge alike: a linear ramp of this length, an exponential one, halfway being the mean, and what lies in the
+/// sensor: its response, jitter that polls do not show. The readings do not tell whose it is, and the sensor's own moves no energy.
+pub fn lags(length: f64) -> [f64; 3] {
+    [0.5 * length, variance(length).sqrt(), 0.0]
 }
+
+/// Which of [`lags`] is the sensor's.
+pub const OF_SENSOR: usize = 2;
 
 /// Try all lengths from converged `streams`. `inflation` is how much the residuals' correlations widen variances: the likelihood
 /// counts for so much less. The streams are left at the likeliest length.

@@ -5,7 +5,8 @@
 
 use crate::energy::counter::{self, CounterStep};
 use crate::energy::sensed::Sensed;
-use crate::model::device::Device;
+use crate::model::analysis::PowerOrigin;
+use crate::model::device::{Device, Source};
 use crate::model::sample::PowerStream;
 use crate::model::time::Interval;
 
@@ -42,16 +43,43 @@ pub struct Rows {
     pub half: f64,
     /// Variance of where the updates really were about where the rows have them, seconds^2, as far as no row can know: it blurs all.
     pub unseen: f64,
+    /// The least delay that there can be, ms.
+    pub earliest_ms: f64,
+}
+
+/// A poll shows nothing before it is; in the middle between two polls, where it is taken to be, an update may be seen by half their distance
+/// too early, and a log's stamps by these milliseconds. A driver's own stamps may be those of windows' beginnings.
+fn earliest_ms(half: f64, device: &Device, of_driver: bool) -> f64 {
+    const OF_DRIVER_MS: f64 = -60.0;
+    const OF_LOG_MS: f64 = 8.0;
+    const OWN_MS: f64 = 1.0;
+    match device.source {
+        _ if of_driver => OF_DRIVER_MS,
+        Source::Imported => -1e3 * half - OF_LOG_MS,
+        _ => -1e3 * half - OWN_MS,
+    }
 }
 
 /// So many brackets long are a counter's cells made where brackets hide its ticks: a short cell's length would be the poller's, and
 /// counts over it no power.
 const JOINED: f64 = 20.0;
 
+/// Where in the time between two polls an update is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Anywhere: polls and updates have nothing to do with each other.
+    Anywhere,
+    /// Always the same: the poller keeps step with the sensor, so that its own clock is the sensor's.
+    InStep,
+}
+
 /// The updates' clock: a lattice, or where the poller is as slow as the sensor, the brackets in which they were seen; and the variance
 /// of a place in such a bracket, seconds^2. `believed` is the sensor's period: slower polls do not show its lattice, but their own.
-fn clock(times: &[f64], half: f64, believed: Option<f64>) -> Option<(Lattice, f64)> {
+fn clock(times: &[f64], half: f64, believed: Option<f64>, assumed: Place) -> Option<(Lattice, f64)> {
     let lattice = lattice::fit(times, half)?;
+    if assumed == Place::InStep {
+        return Some((lattice, 0.0));
+    }
     let place = half * half / 3.0;
     let period = believed.unwrap_or(f64::INFINITY).min(lattice.period);
     let (fine, hopeless) = (2.0 * half < 0.4 * period, 2.0 * half > 0.75 * period);
@@ -95,14 +123,15 @@ fn sharp(halves: &[f64]) -> (Vec<usize>, f64) {
 }
 
 /// Power readings whose windows can lie inside the run.
-pub fn of_power(device: &Device, sensed: &Sensed<'_>, run: Interval) -> Option<Rows> {
+pub fn of_power(device: &Device, sensed: &Sensed<'_>, run: Interval, assumed: Place) -> Option<Rows> {
     let mut updates = sensed.updates();
     updates.retain(|u| !u.after_hole);
     let halves: Vec<f64> = updates.iter().map(|u| u.half_ns as f64 * 1e-9).collect();
     let (kept, half) = sharp(&halves);
     let since = |t: i64| (t - run.start.as_nanos()) as f64 * 1e-9;
     let times: Vec<f64> = kept.iter().map(|&i| since(updates[i].t)).collect();
-    let (lattice, unseen) = clock(&times, half, device.power_timing.update_period_ms.map(|ms| ms * 1e-3))?;
+    let believed = device.power_timing.update_period_ms.map(|ms| ms * 1e-3);
+    let (lattice, unseen) = clock(&times, half, believed, assumed)?;
     let (gain, offset) = device.calibration.map_or((1.0, 0.0), |c| (c.gain, c.offset.get()));
     let rows = kept.iter().enumerate().map(|(at, &i)| Row {
         end: seen(&lattice, &times, at),
@@ -121,17 +150,19 @@ pub fn of_power(device: &Device, sensed: &Sensed<'_>, run: Interval) -> Option<R
         scatter: lattice.scatter,
         half,
         unseen,
+        earliest_ms: earliest_ms(half, device, sensed.origin() == Some(PowerOrigin::Samples)),
     })
 }
 
 /// Counter differences between ticks inside the run.
-pub fn of_counter(device: &Device, stream: &PowerStream, run: Interval) -> Option<Rows> {
+pub fn of_counter(device: &Device, stream: &PowerStream, run: Interval, assumed: Place) -> Option<Rows> {
     let (ticks, _) = counter::ticks(device, stream);
     let halves: Vec<f64> = ticks.iter().map(|t| t.half_ns as f64 * 1e-9).collect();
     let (kept, half) = sharp(&halves);
     let since = |t: i64| (t - run.start.as_nanos()) as f64 * 1e-9;
     let times: Vec<f64> = kept.iter().map(|&i| since(ticks[i].t)).collect();
-    let (lattice, unseen) = clock(&times, half, device.counter_timing.update_period_ms.map(|ms| ms * 1e-3))?;
+    let believed = device.counter_timing.update_period_ms.map(|ms| ms * 1e-3);
+    let (lattice, unseen) = clock(&times, half, believed, assumed)?;
     let (gain, offset) = device.calibration.map_or((1.0, 0.0), |c| (c.gain, c.offset.get()));
     let joined = if unseen > 0.0 { JOINED * 2.0 * half } else { 0.0 };
     let (mut rows, mut since, mut sum) = (Vec::with_capacity(kept.len()), None, 0);
@@ -175,6 +206,7 @@ pub fn of_counter(device: &Device, stream: &PowerStream, run: Interval) -> Optio
         scatter: lattice.scatter,
         half,
         unseen,
+        earliest_ms: earliest_ms(half, device, false),
     })
 }
 

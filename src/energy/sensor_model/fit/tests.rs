@@ -40,6 +40,7 @@ const THETA: Theta = Theta {
     delay: 0.0,
     blur: 0.0,
     follow: 0.0,
+    response: 0.0,
 };
 
 /// Means over 8 ms every 10.3 ms of leaves that draw `watts`, beside errors of 2 W, of each of which `memory` is left in the next.
@@ -71,6 +72,7 @@ fn rows(overlap: &Overlap, watts: [f64; 3], memory: f64) -> Rows {
         scatter: 0.0,
         half: 0.0005,
         unseen: 0.0,
+        earliest_ms: -10.0,
     }
 }
 
