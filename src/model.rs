@@ -11,3 +11,4 @@ pub mod span;
 pub mod study;
 pub mod time;
 pub mod units;
+pub mod wording;

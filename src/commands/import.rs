@@ -14,6 +14,7 @@ use crate::model::marker::MarkerEvent;
 use crate::model::recording::{Chunk, HostInfo, RunInfo};
 use crate::model::time::{ClockAnchor, Interval, Timestamp};
 use crate::model::units::Watts;
+use crate::model::wording::counted;
 use crate::plan::config::Config;
 use crate::plan::{self, PlanError};
 use crate::recording::write_whole;
@@ -75,9 +76,12 @@ pub fn run(args: ImportArgs) -> Outcome {
         say(&format!("warning: {warning}"));
     }
     say(&format!(
-        "{}: {rows} readings of {number} devices over {:.3} s, {marked} markers",
+        "{}: {} of {} over {:.3} s, {}",
         args.output.display(),
-        interval.seconds()
+        counted(rows as u64, "reading", "readings"),
+        counted(number as u64, "device", "devices"),
+        interval.seconds(),
+        counted(marked as u64, "marker", "markers"),
     ));
     Ok(0)
 }

@@ -2,6 +2,7 @@
 
 use super::output::{Outcome, say};
 use crate::cli::RecoverArgs;
+use crate::model::wording::counted;
 use crate::recording::recover;
 
 pub fn run(args: &RecoverArgs) -> Outcome {
@@ -13,8 +14,9 @@ pub fn run(args: &RecoverArgs) -> Outcome {
     };
     let path = saved.path.display();
     say(&format!(
-        "{path}: {} readings and {} markers, plainly closed; {end}",
-        saved.readings, saved.markers
+        "{path}: {} and {}, plainly closed; {end}",
+        counted(saved.readings, "reading", "readings"),
+        counted(saved.markers, "marker", "markers"),
     ));
     Ok(0)
 }

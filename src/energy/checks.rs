@@ -4,6 +4,7 @@ use crate::model::analysis::{Check, CheckStatus, FoundMs, PowerOrigin};
 use crate::model::device::Device;
 use crate::model::recording::Recording;
 use crate::model::span::Spans;
+use crate::model::wording::counted;
 
 use super::combine::Together;
 use super::curve::Story;
@@ -24,15 +25,8 @@ fn check(name: impl Into<String>, status: CheckStatus, detail: impl Into<String>
 pub fn of_device(device: &Device, story: &Story, run_s: f64) -> Vec<Check> {
     let id = &device.id;
     let mut checks = vec![coverage(device, story, run_s)];
-    if story.resets > 0 || story.stuck_s > 0.0 {
-        checks.push(check(
-            format!("counter:{id}"),
-            CheckStatus::Warn,
-            format!(
-                "the energy counter of {id} was reset {} times and stood still for {:.1} s while power flowed; power readings stand in there",
-                story.resets, story.stuck_s
-            ),
-        ));
+    if story.resets > 0 || story.stuck_s > 0.0 || story.late_s > 0.0 {
+        checks.push(of_counter(device, story));
     }
     if let Some((ratio, seconds)) = story.counter_over_integral {
         checks.push(agreement(device, ratio, seconds));
@@ -41,16 +35,41 @@ pub fn of_device(device: &Device, story: &Story, run_s: f64) -> Vec<Check> {
         checks.push(of_samples(device, ratio, seconds));
     }
     if story.glitches > 0 {
+        let readings = counted(
+            story.glitches,
+            &format!("impossible reading of {id} (a single zero, a fall and rise) was"),
+            &format!("impossible readings of {id} (single zeros, falls and rises) were"),
+        );
         checks.push(check(
             format!("glitches:{id}"),
             CheckStatus::Warn,
-            format!(
-                "{} impossible readings of {id} (a single zero, a fall and rise) were left out",
-                story.glitches
-            ),
+            format!("{readings} left out"),
         ));
     }
     checks
+}
+
+/// A counter that started anew, or did not go on.
+fn of_counter(device: &Device, story: &Story) -> Check {
+    let mut parts = Vec::new();
+    if story.resets > 0 {
+        parts.push(format!("was reset {}", counted(story.resets, "time", "times")));
+    }
+    if story.stuck_s > 0.0 {
+        parts.push(format!("stood still for {:.1} s while power flowed", story.stuck_s));
+    }
+    if story.late_s > 0.0 {
+        parts.push(format!("stood still for {:.1} s and then caught up", story.late_s));
+    }
+    let id = &device.id;
+    check(
+        format!("counter:{id}"),
+        CheckStatus::Warn,
+        format!(
+            "the energy counter of {id} {}; power readings stand in there",
+            parts.join(" and ")
+        ),
+    )
 }
 
 fn coverage(device: &Device, story: &Story, run_s: f64) -> Check {
@@ -312,23 +331,26 @@ fn markers(recording: &Recording, spans: &Spans) -> Check {
     let faults = &spans.faults;
     let heard = &recording.marker_faults;
     let told = [
-        (heard.bad_lines, "lines that could not be understood"),
-        (heard.dropped, "lines that writers could not send"),
-        (faults.never_ended, "spans that never ended"),
-        (faults.never_begun, "ends without a begin"),
-        (faults.ended_by_outer, "spans ended by the span around them"),
-        (faults.out_of_order, "markers out of order"),
+        (heard.bad_lines, "line", "lines", " that could not be understood"),
+        (heard.dropped, "line", "lines", " that writers could not send"),
+        (faults.never_ended, "span", "spans", " that never ended"),
+        (faults.never_begun, "end", "ends", " without a begin"),
+        (faults.ended_by_outer, "span", "spans", " ended by the span around"),
+        (faults.out_of_order, "marker", "markers", " out of order"),
     ];
     let mut parts: Vec<String> = told
         .iter()
-        .filter(|(n, _)| *n > 0)
-        .map(|(n, what)| format!("{n} {what}"))
+        .filter(|told| told.0 > 0)
+        .map(|(n, one, many, what)| counted(*n, one, many) + what)
         .collect();
     if parts.is_empty() {
         return check(
             "markers",
             CheckStatus::Pass,
-            format!("{} markers, all in order", recording.markers.len()),
+            format!(
+                "{}, all in order",
+                counted(recording.markers.len() as u64, "marker", "markers")
+            ),
         );
     }
     let examples = faults.examples.iter().chain(&heard.examples).take(3);

@@ -107,6 +107,7 @@ pub fn combine(split: &Split, model: &Model, facts: &Facts) -> Option<(Split, Ve
             u95,
             scale: 0.0,
             upper: (joules.max(0.0) + 2.0 * sd).min(interval.upper),
+            guess: 0.0,
             method: Method::Regression,
         };
         // The value shown is the model's in either case, so that the rows add up: it may lie off the middle of what the curve allows.
@@ -198,6 +199,7 @@ mod tests {
             u95: 10.0,
             scale: 0.0,
             upper: joules + 10.0,
+            guess: 0.0,
             method: Method::Integral,
         };
         let split = Split {

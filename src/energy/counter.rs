@@ -12,6 +12,7 @@
 
 use crate::model::device::Device;
 use crate::model::sample::PowerStream;
+use crate::model::time::Timestamp;
 
 use super::cell::Cell;
 
@@ -75,6 +76,8 @@ pub struct Counted {
     pub glitches: u64,
     /// Median time between ticks, seconds.
     pub period_s: Option<f64>,
+    /// Where it was polled, as far as it was, before its first tick and after its last, nanoseconds.
+    pub still: Vec<(i64, i64)>,
 }
 
 /// All ticks of a stream's counter, and how many readings were dropped as impossible.
@@ -146,6 +149,17 @@ pub fn cells(device: &Device, stream: &PowerStream) -> Counted {
         period_s: median_gap_s(&ticks),
         ..Counted::default()
     };
+    let polled = || {
+        let answered = |(value, &t): (&Option<u64>, _)| value.map(|_| Timestamp::as_nanos(t));
+        stream.counter.iter().zip(&stream.times.t).filter_map(answered)
+    };
+    if let (Some(began), Some(ended)) = (polled().next(), polled().next_back()) {
+        let (first, last) = (
+            ticks.first().map_or(ended, |t| t.t),
+            ticks.last().map_or(ended, |t| t.t),
+        );
+        counted.still = vec![(began, first), (last, ended)];
+    }
     let (gain, offset) = device.calibration.map_or((1.0, 0.0), |c| (c.gain, c.offset.get()));
     let back_ns = (device.counter_timing.delay_ms.unwrap_or(0.0) * 1e6) as i64;
     for pair in ticks.windows(2) {

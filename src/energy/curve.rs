@@ -15,7 +15,7 @@ use crate::model::analysis::Method;
 use crate::model::device::{Device, Source};
 use crate::model::time::Interval;
 
-use super::cell::{Cell, compare, cover, energy_between, overlap_s, splice};
+use super::cell::{Cell, compare, cover, energy_between, overlap_s, splice, take};
 use super::counter;
 use super::sensed::Sensed;
 
@@ -112,6 +112,13 @@ pub struct Curve {
 pub const DELAY_SD_S: f64 = 2.9e-3;
 pub const USUAL_DELAY_S: f64 = 5e-3;
 
+/// A counter that does not move for so many of its usual cells stands still.
+const LONG: i64 = 5;
+/// It has lost energy if it went on by less than this share of what power readings saw.
+const LOST: f64 = 0.7;
+/// The period that a counter is granted which never moved.
+const NEVER_MOVED_NS: i64 = 200_000_000;
+
 /// What happened on the way from readings to the curve: the material of checks and warnings.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Story {
@@ -122,6 +129,8 @@ pub struct Story {
     /// Counter resets, and stretches in which the counter stood still while power flowed.
     pub resets: u64,
     pub stuck_s: f64,
+    /// Stretches in which it stood still, and then moved by all that had flowed meanwhile.
+    pub late_s: f64,
     /// Readings dropped as impossible (a single zero, a step back and forth).
     pub glitches: u64,
     /// Counter energy over power integral where both were seen, and the seconds that covers.
@@ -145,7 +154,7 @@ pub enum Sources {
 
 /// The curve of one device by its sensors' timing as it stands in `device`, or `None` where no sensor said anything usable.
 pub fn build(device: &Device, sensed: &Sensed<'_>, run: Interval, sources: Sources) -> Option<Curve> {
-    let counter = counter::cells(device, sensed.polled);
+    let mut counter = counter::cells(device, sensed.polled);
     let power = sensed.cells(device, run);
     let mut story = Story {
         resets: counter.resets,
@@ -158,7 +167,8 @@ pub fn build(device: &Device, sensed: &Sensed<'_>, run: Interval, sources: Sourc
         ..Story::default()
     };
     let mut counter_cells = counter.cells;
-    mark_stuck(&mut counter_cells, &power.cells, &mut story);
+    let still = std::mem::take(&mut counter.still);
+    mark_stuck(&mut counter_cells, &still, &power.cells, &mut story);
     story.counter_over_integral = compare(&counter_cells, &power.cells, run);
     if sources == Sources::PowerAlone {
         counter_cells.clear();
@@ -215,21 +225,54 @@ fn gaps(range: PowerRange, jitter_s: f64) -> f64 {
     2.0 * (range.sd() * jitter_s).powi(2)
 }
 
-/// A counter that stood still for much longer than its period while power flowed has lost that energy.
-fn mark_stuck(counter: &mut [Cell], power: &[Cell], story: &mut Story) {
+/// A counter that stood still for much longer than its period while power flowed has lost that energy, or tells of it late: then power
+/// readings say how the time between shared it.
+fn mark_stuck(counter: &mut Vec<Cell>, still: &[(i64, i64)], power: &[Cell], story: &mut Story) {
     let mut lengths: Vec<i64> = counter.iter().map(|c| c.end - c.start).collect();
-    if lengths.is_empty() {
-        return;
-    }
     lengths.sort_unstable();
-    let usual = lengths[lengths.len() / 2];
-    let mut at = 0;
-    for cell in counter.iter_mut().filter(|c| c.known && c.end - c.start > 5 * usual) {
-        if energy_between(power, &mut at, cell.start, cell.end).is_some_and(|seen| cell.joules < 0.7 * seen) {
-            cell.known = false;
-            story.stuck_s += cell.seconds();
+    let usual = lengths.get(lengths.len() / 2).copied().unwrap_or(NEVER_MOVED_NS);
+    for &(from, to) in still.iter().filter(|(from, to)| to - from > LONG * usual) {
+        // Its last periods are not over yet, and a device that is nearly off may not have filled a count.
+        let short = counter.iter().filter(|c| c.end - c.start <= LONG * usual);
+        let usual_joules = short.map(|c| c.joules).fold(0.0, f64::max);
+        let seen: f64 = within(power, from, to).iter().map(|c| c.joules).sum();
+        if seen > LONG as f64 * usual_joules {
+            story.stuck_s += (to - from) as f64 * 1e-9;
         }
     }
+    let mut at = 0;
+    let mut cells = Vec::with_capacity(counter.len());
+    for mut cell in counter.drain(..) {
+        let long = cell.known && cell.end - cell.start > LONG * usual;
+        let seen = long
+            .then(|| energy_between(power, &mut at, cell.start, cell.end))
+            .flatten();
+        match seen {
+            Some(seen) if cell.joules < LOST * seen => {
+                cell.known = false;
+                story.stuck_s += cell.seconds();
+            }
+            Some(seen) if cell.joules * LOST < seen => {
+                story.late_s += cell.seconds();
+                let share = cell.joules / seen;
+                cells.extend(within(power, cell.start, cell.end).into_iter().map(|part| Cell {
+                    joules: share * part.joules,
+                    ..part
+                }));
+                continue;
+            }
+            _ => {}
+        }
+        cells.push(cell);
+    }
+    *counter = cells;
+}
+
+/// The parts of `cells` that lie in `from..to`.
+fn within(cells: &[Cell], from: i64, to: i64) -> Vec<Cell> {
+    let mut parts = Vec::new();
+    take(cells, &mut 0, from, to, &mut parts);
+    parts
 }
 
 /// Unknown cells hold the power of the known cells beside them: a value to carry, bounded as unknown.

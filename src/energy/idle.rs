@@ -167,14 +167,19 @@ fn net(gross: &EnergyEstimate, node: usize, idles: &[&Idle]) -> EnergyEstimate {
     let value = joules - idle;
     let doubt = u95.hypot(variance.sqrt());
     let part = if joules == 0.0 { 0.0 } else { (value / joules).abs() };
-    Figure {
+    let net = Figure {
         joules: value,
         u95: doubt,
         scale: gross.u95_scale.map_or(0.0, |Joules(scale)| scale * part),
         upper: value + doubt,
+        guess: 0.0,
         method: gross.method,
+    };
+    let shown = net.present();
+    EnergyEstimate {
+        grade: shown.grade.max(gross.grade),
+        ..shown
     }
-    .present()
 }
 
 #[cfg(test)]

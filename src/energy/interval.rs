@@ -257,6 +257,7 @@ fn figure(bounds: &Bounds, curve: &Curve) -> Figure {
         u95: bounded_u95(bounds).min(bounds.doubts.u95(curve.delay_sd_s)),
         scale: 0.0,
         upper: bounds.high + 2.0 * bounds.variance.sqrt(),
+        guess: 0.0,
         method: curve.method,
     }
 }

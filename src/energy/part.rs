@@ -1,6 +1,10 @@
 //! One device: its readings to a figure for each phase, with the sensor model where it has something to add.
 
-use crate::model::analysis::{Check, CheckStatus, FoundSensor, Grade, Method, PowerOrigin};
+mod doubts;
+#[cfg(test)]
+mod tests;
+
+use crate::model::analysis::{Check, CheckStatus, FoundSensor, Method, PowerOrigin};
 use crate::model::device::{Device, SensorTiming, Source};
 use crate::model::recording::{DeviceStreams, Recording};
 use crate::model::span::Spans;
@@ -8,7 +12,6 @@ use crate::model::time::Interval;
 
 use super::blind;
 use super::calls;
-use super::cell::Cell;
 use super::checks;
 use super::combine::{self, Facts};
 use super::curve::{self, Curve, DELAY_SD_S, Sources, USUAL_DELAY_S};
@@ -18,15 +21,13 @@ use super::sensed::Sensed;
 use super::sensor_model::{self, CounterKind, Found, Model, Refusal};
 use super::state::{self, Means};
 use super::timeline::Timeline;
-use super::uncertainty::{self, Figure, grade};
+use super::uncertainty::{self, Figure};
 use super::{Estimator, Options};
 
 /// How often the split at the cells' edges is made anew with what the split before says of the leaves' powers.
 const SHARPENED: usize = 3;
 /// The model's power of a leaf that ran a few times is taken if its relative standard uncertainty is below this.
 const RESOLVED: f64 = 0.1;
-/// Windows that cover this share of the time see all of it.
-const WHOLE: f64 = 0.95;
 
 /// What one device contributes.
 pub struct Part<'a> {
@@ -137,19 +138,21 @@ pub fn one_device<'a>(
         }
     }
     if is_locked {
-        refuse(&mut split.figures);
+        doubts::refuse(&mut split.figures);
     }
     if let Some(model) = &model
         && model.kind == CounterKind::Unknown
     {
-        doubt_by_integral(&mut split.figures, &curve);
+        doubts::by_integral(&mut split.figures, &curve);
     }
     let inclusive = inclusive_seconds(&split.seconds, parents);
     if is_unexplained && curve.method == Method::Integral {
-        distrust(&mut split.figures, spans, &inclusive, &curve, run);
+        doubts::distrust(&mut split.figures, spans, &inclusive, &curve, run);
     }
+    doubts::of_rounding(&mut split.figures, &inclusive, &curve, &sensed);
     for (figure, seconds) in split.figures.iter_mut().zip(inclusive) {
         figure.scale = uncertainty::scale(device, figure.joules, seconds);
+        figure.guess = uncertainty::guess(device, figure.scale);
     }
     part.figures = split.figures;
     part.max_power = max_power(readings, &curve, run);
@@ -285,63 +288,6 @@ fn leaf_watts(split: &interval::Split, curve: &Curve, model: Option<&Model>, seg
     split.seconds.iter().enumerate().map(known).collect()
 }
 
-/// A sensor locked to the steps tells nothing of the phases inside them. What bounds alone leave of such a phase is no figure, unless
-/// they are narrow.
-fn refuse(figures: &mut [Figure]) {
-    for figure in figures.iter_mut().filter(|f| grade(f.joules, f.u95) > Grade::B) {
-        figure.u95 = figure.u95.max(figure.joules.abs());
-    }
-}
-
-/// A counter of which it is not known whether it adds up all time, beside readings that see all of it: by as much as these two differ the
-/// counter may be wrong.
-fn doubt_by_integral(figures: &mut [Figure], curve: &Curve) {
-    let Some((ratio, _)) = curve.story.counter_over_integral else {
-        return;
-    };
-    if curve.method != Method::Counter || curve.story.duty < WHOLE {
-        return;
-    }
-    for figure in figures {
-        let off = (ratio - 1.0).abs() * figure.joules.abs();
-        figure.u95 += off;
-        figure.upper += off;
-    }
-}
-
-/// Readings that no window explains were averaged over nobody knows how long, up to the longest windows that were looked for: so far may
-/// each edge of a phase be off, by all that readings differ. What that leaves of phases of seconds is no figure either.
-fn distrust(figures: &mut [Figure], spans: &Spans, inclusive: &[f64], curve: &Curve, run: Interval) {
-    const WINDOW_S: f64 = 1e-3 * sensor_model::LONGEST_WINDOW_MS;
-    let reach = |within: &dyn Fn(&Cell) -> bool| {
-        let known = curve
-            .cells
-            .iter()
-            .filter(|cell| cell.known && within(cell))
-            .map(Cell::watts);
-        let (low, high) = known.fold((f64::INFINITY, 0.0_f64), |(low, high), w| (low.min(w), high.max(w)));
-        (high - low).max(0.0)
-    };
-    let doubt = |figure: &mut Figure, off: f64, seconds: f64| {
-        figure.u95 = figure.u95.max(off.min(figure.joules.abs()));
-        figure.upper = figure.upper.max(figure.joules + off).min(curve.range.ceiling * seconds);
-    };
-    let (phases, anywhere) = (spans.phases.len(), reach(&|_| true));
-    for (phase, figure) in figures.iter_mut().enumerate().take(phases) {
-        let times = spans.instances.iter().filter(|span| span.phase.0 == phase).count();
-        doubt(figure, 2.0 * times as f64 * WINDOW_S * anywhere, inclusive[phase]);
-    }
-    // At its ends the device may be idle, and then nothing is off.
-    let window = (WINDOW_S * 1e9) as i64;
-    let ends = [run.start, run.end].map(|end| {
-        let near = |cell: &Cell| cell.end > end.as_nanos() - window && cell.start < end.as_nanos() + window;
-        WINDOW_S * reach(&near)
-    });
-    if let Some(whole) = figures.get_mut(phases + 1) {
-        doubt(whole, ends.iter().sum(), inclusive[phases + 1]);
-    }
-}
-
 /// Leaf seconds summed up the tree, then outside, then all.
 fn inclusive_seconds(leaves: &[f64], parents: &[Option<usize>]) -> Vec<f64> {
     let mut sums = vec![0.0; leaves.len() + 1];
@@ -394,6 +340,3 @@ fn timing(device: &Device, curve: &Curve, model: Option<&Model>) -> SensorTiming
         ..device.power_timing
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -18,6 +18,8 @@ pub struct Figure {
     pub scale: f64,
     /// No more than this, at 95 %.
     pub upper: f64,
+    /// Of what in it is an estimate and no measurement, the half-width: it counts in the grade.
+    pub guess: f64,
     pub method: Method,
 }
 
@@ -70,17 +72,12 @@ impl Figure {
 
     /// What is shown: a value with its interval, or an upper bound.
     pub fn present(&self) -> EnergyEstimate {
-        let floor = if self.method == Method::Estimate {
-            Grade::C
-        } else {
-            Grade::A
-        };
         // Over no time there is no energy: the one zero that is known.
         let nothing = self.joules == 0.0 && self.u95 == 0.0 && self.upper == 0.0;
-        let grade = if nothing {
-            floor
-        } else {
-            grade(self.joules, self.u95).max(floor)
+        let grade = match grade(self.joules, self.u95) {
+            _ if nothing => Grade::A,
+            Grade::Unresolved => Grade::Unresolved,
+            _ => grade(self.joules, self.u95.hypot(self.guess)).min(Grade::C),
         };
         if self.method == Method::None {
             return EnergyEstimate::UNKNOWN;
@@ -115,9 +112,11 @@ pub fn sum<'a>(parts: impl IntoIterator<Item = (&'a Figure, &'a Device)>) -> Opt
             u95: 0.0,
             scale: 0.0,
             upper: 0.0,
+            guess: 0.0,
             method: figure.method,
         });
         so_far.joules += figure.joules;
+        so_far.guess += figure.guess;
         so_far.method = Figure::weaker(so_far.method, figure.method);
         variance += figure.u95.powi(2);
         slack += (figure.upper - figure.joules).powi(2);
@@ -157,6 +156,11 @@ pub fn scale(device: &Device, joules: f64, seconds: f64) -> f64 {
     2.0 * (gain * joules).hypot(offset_w * seconds)
 }
 
+/// Of a tolerance, what is that of an estimate.
+pub fn guess(device: &Device, scale: f64) -> f64 {
+    if device.source == Source::Estimate { scale } else { 0.0 }
+}
+
 /// NVIDIA's data-centre boards by the names NVML gives them; a GeForce, TITAN, Quadro or RTX is not one.
 fn is_datacentre(name: &str) -> bool {
     const WORKSTATION: [&str; 5] = ["GeForce", "TITAN", "Quadro", "RTX", "Laptop"];
@@ -166,6 +170,7 @@ fn is_datacentre(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::energy::laws;
 
     #[test]
     fn grades_follow_the_relative_half_width() {
@@ -186,15 +191,33 @@ mod tests {
     }
 
     #[test]
-    fn an_estimate_is_never_better_than_c() {
-        let figure = Figure {
-            joules: 10.0,
+    fn what_is_estimated_counts_in_the_grade_by_its_share() {
+        let of = |method, joules: f64, guess: f64| Figure {
+            joules,
             u95: 0.0,
-            scale: 3.0,
-            upper: 10.0,
-            method: Method::Estimate,
+            scale: guess,
+            upper: joules,
+            guess,
+            method,
         };
-        assert_eq!(figure.present().grade, Grade::C);
+        let estimate = of(Method::Estimate, 10.0, 3.0);
+        assert_eq!(estimate.present().grade, Grade::C);
+        let cpu = Device {
+            source: Source::Estimate,
+            ..laws::gpu(1)
+        };
+        let graded = |measured: f64| {
+            let parts = [
+                (of(Method::Counter, measured, 0.0), laws::gpu(0)),
+                (estimate, cpu.clone()),
+            ];
+            let whole = sum(parts.iter().map(|(figure, device)| (figure, device)));
+            whole.map(|whole| (whole.present().grade, whole.method))
+        };
+        // 3 J of 20, of 100 and of 1000.
+        assert_eq!(graded(10.0), Some((Grade::C, Method::Estimate)));
+        assert_eq!(graded(90.0), Some((Grade::B, Method::Estimate)));
+        assert_eq!(graded(990.0), Some((Grade::A, Method::Estimate)));
     }
 
     #[test]
@@ -204,6 +227,7 @@ mod tests {
             u95: 0.0,
             scale: 0.0,
             upper: 0.0,
+            guess: 0.0,
             method: Method::Counter,
         };
         assert_eq!(figure.present().joules, Some(Joules(0.0)));

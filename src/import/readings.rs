@@ -17,6 +17,7 @@ use super::figure::{self, Figure};
 use super::table::{Row, Table};
 use crate::model::recording::DeviceStreams;
 use crate::model::sample::Columns;
+use crate::model::wording::counted;
 use building::Building;
 use clock::Clock;
 
@@ -185,8 +186,8 @@ pub fn read(table: &Table, path: &Path, told: Told) -> Result<Log, ImportError> 
     if !table.asides.is_empty() {
         let shown = table.asides.iter().take(3).cloned().collect::<Vec<_>>().join("; ");
         warnings.push(format!(
-            "{} lines of {} are no readings and were left out: line {shown}",
-            table.asides.len(),
+            "{} of {} left out, being no readings: line {shown}",
+            counted(table.asides.len() as u64, "line", "lines"),
             path.display()
         ));
     }

@@ -1,6 +1,8 @@
 //! Figures that a second opinion, or the lack of one, makes less sure.
 
+use super::doubts::{by_integral, distrust};
 use super::*;
+use crate::energy::cell::Cell;
 use crate::energy::curve::{PowerRange, Story};
 use crate::model::time::Timestamp;
 
@@ -36,6 +38,7 @@ fn figure(joules: f64) -> Figure {
         u95: 1.0,
         scale: 0.0,
         upper: joules + 1.0,
+        guess: 0.0,
         method: Method::Counter,
     }
 }
@@ -49,7 +52,7 @@ fn a_counter_of_unknown_kind_is_as_sure_as_readings_that_see_all_time_let_it_be(
         (Method::Integral, 1.0, 1.0),
     ] {
         let mut figures = [figure(100.0)];
-        doubt_by_integral(&mut figures, &curve(&[100.0], method, duty));
+        by_integral(&mut figures, &curve(&[100.0], method, duty));
         assert!((figures[0].u95 - u95).abs() < 1e-9, "{method:?} {duty}: {figures:?}");
     }
 }

@@ -1,0 +1,118 @@
+//! What makes a device's figures less sure, however they were found: a sensor that is locked to the steps or that no window explains, a
+//! counter that another reading contradicts, readings that were rounded.
+
+use crate::energy::cell::Cell;
+use crate::energy::curve::Curve;
+use crate::energy::sensed::Sensed;
+use crate::energy::sensor_model;
+use crate::energy::uncertainty::{Figure, grade};
+use crate::model::analysis::{Grade, Method};
+use crate::model::span::Spans;
+use crate::model::time::Interval;
+
+/// Windows that cover this share of the time see all of it.
+const WHOLE: f64 = 0.95;
+
+/// A sensor locked to the steps tells nothing of the phases inside them. What bounds alone leave of such a phase is no figure, unless
+/// they are narrow.
+pub fn refuse(figures: &mut [Figure]) {
+    for figure in figures.iter_mut().filter(|f| grade(f.joules, f.u95) > Grade::B) {
+        figure.u95 = figure.u95.max(figure.joules.abs());
+    }
+}
+
+/// A counter of which it is not known whether it adds up all time, beside readings that see all of it: by as much as these two differ the
+/// counter may be wrong.
+pub fn by_integral(figures: &mut [Figure], curve: &Curve) {
+    let Some((ratio, _)) = curve.story.counter_over_integral else {
+        return;
+    };
+    if curve.method != Method::Counter || curve.story.duty < WHOLE {
+        return;
+    }
+    for figure in figures {
+        let off = (ratio - 1.0).abs() * figure.joules.abs();
+        figure.u95 += off;
+        figure.upper += off;
+    }
+}
+
+/// Readings that no window explains were averaged over nobody knows how long, up to the longest windows that were looked for: so far may
+/// each edge of a phase be off, by all that readings differ. What that leaves of phases of seconds is no figure either.
+pub fn distrust(figures: &mut [Figure], spans: &Spans, inclusive: &[f64], curve: &Curve, run: Interval) {
+    const WINDOW_S: f64 = 1e-3 * sensor_model::LONGEST_WINDOW_MS;
+    let reach = |within: &dyn Fn(&Cell) -> bool| {
+        let known = curve
+            .cells
+            .iter()
+            .filter(|cell| cell.known && within(cell))
+            .map(Cell::watts);
+        let (low, high) = known.fold((f64::INFINITY, 0.0_f64), |(low, high), w| (low.min(w), high.max(w)));
+        (high - low).max(0.0)
+    };
+    let doubt = |figure: &mut Figure, off: f64, seconds: f64| {
+        figure.u95 = figure.u95.max(off.min(figure.joules.abs()));
+        figure.upper = figure.upper.max(figure.joules + off).min(curve.range.ceiling * seconds);
+    };
+    let (phases, anywhere) = (spans.phases.len(), reach(&|_| true));
+    for (phase, figure) in figures.iter_mut().enumerate().take(phases) {
+        let times = spans.instances.iter().filter(|span| span.phase.0 == phase).count();
+        doubt(figure, 2.0 * times as f64 * WINDOW_S * anywhere, inclusive[phase]);
+    }
+    // At its ends the device may be idle, and then nothing is off.
+    let window = (WINDOW_S * 1e9) as i64;
+    let ends = [run.start, run.end].map(|end| {
+        let near = |cell: &Cell| cell.end > end.as_nanos() - window && cell.start < end.as_nanos() + window;
+        WINDOW_S * reach(&near)
+    });
+    if let Some(whole) = figures.get_mut(phases + 1) {
+        doubt(whole, ends.iter().sum(), inclusive[phases + 1]);
+    }
+}
+
+/// Power readings are rounded, to 1 W in some logs: of a steady load all of them are off by the same, anything up to half a step. Not of a
+/// counter's figures.
+pub fn of_rounding(figures: &mut [Figure], inclusive: &[f64], curve: &Curve, sensed: &Sensed<'_>) {
+    if curve.method != Method::Integral {
+        return;
+    }
+    let watts: Vec<f64> = sensed.updates().iter().map(|update| update.watts).collect();
+    let Some(step) = step_of(watts) else {
+        return;
+    };
+    for (figure, seconds) in figures.iter_mut().zip(inclusive) {
+        let off = 2.0 * step / 12.0_f64.sqrt() * seconds;
+        let u95 = figure.u95.hypot(off);
+        figure.upper += u95 - figure.u95;
+        figure.u95 = u95;
+    }
+}
+
+/// The step by which all values differ; `None` where there is none, or none so small that it can be one (a load has levels of its own).
+fn step_of(mut values: Vec<f64>) -> Option<f64> {
+    const SAME: f64 = 1e-6;
+    const COARSEST_W: f64 = 1.01;
+    values.sort_by(f64::total_cmp);
+    values.dedup_by(|a, b| *a - *b < SAME);
+    let step = values.windows(2).map(|pair| pair[1] - pair[0]).reduce(f64::min)?;
+    let is_multiple = |value: &f64| {
+        let steps = (value - values[0]) / step;
+        (steps - steps.round()).abs() < 0.01
+    };
+    (step < COARSEST_W && values.iter().all(is_multiple)).then_some(step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_seen_where_all_values_keep_to_it() {
+        let near = |found: Option<f64>, step: f64| found.is_some_and(|found| (found - step).abs() < 1e-9);
+        assert!(near(step_of(vec![201.0, 200.0, 203.0, 200.0]), 1.0));
+        assert!(near(step_of(vec![61.05, 61.3, 60.85, 61.1]), 0.05));
+        assert_eq!(step_of(vec![200.0, 201.3, 207.111]), None);
+        assert_eq!(step_of(vec![200.0, 200.0]), None);
+        assert_eq!(step_of(vec![100.0, 300.0, 100.0]), None, "two levels");
+    }
+}
