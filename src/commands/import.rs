@@ -57,6 +57,13 @@ pub fn run(args: ImportArgs) -> Outcome {
             "{what}\nhint: give each board its own in powerprof.toml, [calibration.\"GPU-...\"]"
         )));
     }
+    if let Some(name) = described.name.as_ref()
+        && devices.iter().any(|d| d.0.kind == DeviceKind::Gpu && d.0.architecture.is_none())
+    {
+        log.warnings.push(format!(
+            "--gpu-name {name} is no board that is known here: what its sensor does is looked for in the readings alone"
+        ));
+    }
     let mut info = run_info(&log, interval);
     info.labels = labels;
     let common = Chunk {

@@ -136,35 +136,59 @@ fn of_samples(device: &Device, ratio: f64, seconds: f64) -> Check {
     check(format!("samples_vs_polled:{id}"), status, detail)
 }
 
+/// A time with its half-width.
+fn with(ms: FoundMs) -> String {
+    format!("{:.1} ± {:.1}", ms.value, ms.u95.max(0.1))
+}
+
+/// How long after its end a window is seen, or a tick. A delay below zero is not one: of slow polls it says where between two of them the
+/// new value came, and of a driver's samples where in its window the stamp lies.
+fn later(delay: FoundMs, is_sampled: bool) -> String {
+    let early = FoundMs {
+        value: -delay.value,
+        ..delay
+    };
+    match (delay.value < 0.0, is_sampled) {
+        (false, _) => format!("seen {} ms later", with(delay)),
+        (true, true) => format!("stamped {} ms before its end", with(early)),
+        (true, false) => format!("new {} ms after the middle between two polls", with(early)),
+    }
+}
+
 /// What was found about the sensor.
 pub fn of_model(device: &Device, model: &Model) -> Option<Check> {
     let id = &device.id;
     let found = model.found();
-    let with = |ms: FoundMs| format!("{:.1} ± {:.1}", ms.value, ms.u95.max(0.1));
     let mut parts = Vec::new();
     if let Some(power) = &found.power {
-        let window = power
-            .window
-            .map(|(ms, shape)| format!("a mean over {} ms ({shape})", with(ms)));
-        let what = if found.origin == Some(PowerOrigin::Samples) {
+        let is_sampled = found.origin == Some(PowerOrigin::Samples);
+        let what = if is_sampled {
             "the driver's own power samples come"
         } else {
             "power updates"
         };
         parts.push(format!(
-            "{what} every {:.2} ms (jitter {:.1} ms), {}, seen {} ms later",
-            power.period.value,
-            power.jitter_ms,
-            window.unwrap_or_default(),
-            with(power.delay)
+            "{what} every {:.2} ms (jitter {:.1} ms)",
+            power.period.value, power.jitter_ms
         ));
+        parts.push(match power.window.zip(power.delay) {
+            Some(((window, shape), delay)) => {
+                format!(
+                    "each is a mean over {} ms ({shape}), {}",
+                    with(window),
+                    later(delay, is_sampled)
+                )
+            }
+            None => "what each is the mean of cannot be told, for all phases draw about the same".into(),
+        });
     }
     if let Some(counter) = &found.counter {
+        let seen = counter
+            .delay
+            .map_or(String::new(), |delay| format!(", {}", later(delay, false)));
         parts.push(format!(
-            "the counter moves every {:.2} ms (jitter {:.1} ms), seen {} ms later",
-            counter.period.value,
-            counter.jitter_ms,
-            with(counter.delay)
+            "the counter moves every {:.2} ms (jitter {:.1} ms){seen}",
+            counter.period.value, counter.jitter_ms
         ));
     }
     parts.push(format!("power lags behind the markers by {} ms", with(found.lag)));

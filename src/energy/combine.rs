@@ -228,6 +228,7 @@ mod tests {
             kind: CounterKind::Unknown,
             lock: None,
             in_parts: false,
+            is_told: true,
             origin: None,
             halves: None,
         };

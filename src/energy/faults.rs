@@ -156,6 +156,38 @@ fn a_counter_that_stands_still_is_noticed_and_replaced_by_power() {
     }
 }
 
+/// What the check of the counter says.
+fn of_counter(analysis: &Analysis) -> &str {
+    let check = analysis.checks.iter().find(|c| c.name.starts_with("counter:"));
+    check.map_or("", |c| c.detail.as_str())
+}
+
+#[test]
+fn a_counter_that_stands_still_to_the_end_is_noticed() {
+    let held = ((1000.0 + joules(15.0)) * 1e3) as u64;
+    let bad = analysed(|ms, _, counter| {
+        *counter = counter.map(|c| if ms < 15_000 { c } else { held });
+        true
+    });
+    assert!(of_counter(&bad).contains("stood still for 25"), "{:#?}", bad.checks);
+    assert!((0..3).all(|phase| half_width(&bad, phase) < 0.05 * truth(phase)));
+}
+
+#[test]
+fn a_counter_that_catches_up_loses_nothing_and_phases_meanwhile_are_told_by_power() {
+    // It stands over the edge between the first and the second phase.
+    let held = ((1000.0 + joules(11.0)) * 1e3) as u64;
+    let bad = analysed(|ms, _, counter| {
+        *counter = counter.map(|c| if (11_000..15_000).contains(&ms) { held } else { c });
+        true
+    });
+    assert!(of_counter(&bad).contains("and then caught up"), "{:#?}", bad.checks);
+    let good = whole();
+    assert!((0..3).all(|phase| half_width(&bad, phase) < half_width(&good, phase) + 20.0));
+    let total = |analysis: &Analysis| analysis.total.joules.expect("a total").get();
+    assert!((total(&bad) - total(&good)).abs() < 1.0);
+}
+
 #[test]
 fn missing_values_and_zeros_here_and_there_change_nothing() {
     let bad = analysed(|ms, watts, counter| {

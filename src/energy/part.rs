@@ -95,6 +95,7 @@ pub fn one_device<'a>(
     let mut split = interval::split(&curve, timeline, parents, None, None);
     let (model, doubts) = model_of(&sensed, run, timeline, &curve, &split, options);
     if let Ok(Some(model)) = &model
+        && model.is_told
         && let Some(placed) = placed((&sensed, run), (timeline, parents), model)
     {
         curve = placed;
@@ -324,11 +325,13 @@ fn max_power(readings: &DeviceStreams, curve: &Curve, run: Interval) -> Option<f
 
 /// What the data say of the sensor, else what is believed.
 fn timing(device: &Device, curve: &Curve, model: Option<&Model>) -> SensorTiming {
-    if let Some(found) = model.and_then(|m| m.power) {
+    if let Some((model, found)) = model.and_then(|m| Some((m, m.power?))) {
+        let believed = device.power_timing;
+        let told = |found: f64, believed: Option<f64>| if model.is_told { Some(found) } else { believed };
         return SensorTiming {
             update_period_ms: Some(found.period_ms),
-            window_ms: Some(found.theta.window),
-            delay_ms: Some(found.theta.delay),
+            window_ms: told(found.theta.window, believed.window_ms),
+            delay_ms: told(found.theta.delay, believed.delay_ms),
         };
     }
     let seen = match device.power_timing.update_period_ms {

@@ -98,6 +98,8 @@ pub struct Model {
     pub lock: Option<Lock>,
     /// Whether phases were fitted in parts.
     pub in_parts: bool,
+    /// Whether windows and delays could be found at all: of phases that all draw the same they cannot.
+    pub is_told: bool,
     /// Whose updates those of the power are.
     pub origin: Option<PowerOrigin>,
     /// For each leaf, energy by one half of the readings less that by the other, and how much of it noise explains (one standard
@@ -109,8 +111,8 @@ impl Model {
     /// What a report says of the sensor.
     pub fn found(&self) -> FoundSensor {
         FoundSensor {
-            power: self.power.map(|found| found.shown(true)),
-            counter: self.counter.map(|found| found.shown(false)),
+            power: self.power.map(|found| found.shown(true, self.is_told)),
+            counter: self.counter.map(|found| found.shown(false, self.is_told)),
             counter_kind: match self.kind {
                 CounterKind::Continuous => "continuous",
                 CounterKind::Sampled => "sampled",
@@ -127,7 +129,7 @@ impl Model {
 }
 
 impl Found {
-    fn shown(&self, windowed: bool) -> FoundStream {
+    fn shown(&self, is_power: bool, is_told: bool) -> FoundStream {
         let ms = |value: f64, sd: f64| FoundMs { value, u95: 2.0 * sd };
         let shape = match self.theta.shape {
             Shape::Boxcar => "boxcar",
@@ -136,8 +138,8 @@ impl Found {
         FoundStream {
             updates: self.updates,
             period: ms(self.period_ms, self.period_sd_ms),
-            window: windowed.then(|| (ms(self.theta.window, self.window_sd_ms), shape)),
-            delay: ms(self.theta.delay, self.delay_sd_ms),
+            window: (is_power && is_told).then(|| (ms(self.theta.window, self.window_sd_ms), shape)),
+            delay: is_told.then(|| ms(self.theta.delay, self.delay_sd_ms)),
             jitter_ms: self.jitter_ms,
         }
     }
@@ -257,6 +259,7 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         (likeliest, tried) = (alone.ok_or(Refusal::Unexplained)?, Vec::new());
     }
     let doubt = rivals::doubt(&setting, inputs.seconds, &likeliest, &tried);
+    let is_told = likeliest.tells(&setting);
     let Tried {
         mut streams,
         solution: whole,
@@ -312,6 +315,7 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         kind,
         lock,
         in_parts: shaped,
+        is_told,
         origin: inputs.sensed.origin(),
         halves,
     })

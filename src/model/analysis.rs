@@ -137,7 +137,8 @@ pub struct FoundStream {
     /// A power reading's window, and its shape (`boxcar` or `low-pass`, of which twice the time constant is given).
     pub window: Option<(FoundMs, &'static str)>,
     /// From the end of a window, or a tick, until it is seen.
-    pub delay: FoundMs,
+    /// `None` for power readings that do not tell of their windows.
+    pub delay: Option<FoundMs>,
     /// Standard deviation of the sensor's updates about its clock, milliseconds.
     pub jitter_ms: f64,
 }

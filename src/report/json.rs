@@ -105,8 +105,8 @@ struct SensorStream {
     window_ms: Option<f64>,
     u95_window_ms: Option<f64>,
     window_shape: Option<&'static str>,
-    delay_ms: f64,
-    u95_delay_ms: f64,
+    delay_ms: Option<f64>,
+    u95_delay_ms: Option<f64>,
     jitter_ms: f64,
 }
 
@@ -249,8 +249,8 @@ fn sensor_stream(found: &FoundStream) -> SensorStream {
         window_ms: found.window.map(|(ms, _)| ms.value),
         u95_window_ms: found.window.map(|(ms, _)| ms.u95),
         window_shape: found.window.map(|(_, shape)| shape),
-        delay_ms: found.delay.value,
-        u95_delay_ms: found.delay.u95,
+        delay_ms: found.delay.map(|ms| ms.value),
+        u95_delay_ms: found.delay.map(|ms| ms.u95),
         jitter_ms: found.jitter_ms,
     }
 }

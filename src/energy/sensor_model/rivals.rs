@@ -11,6 +11,9 @@ const CONTRADICTED: f64 = 2.0;
 /// Residuals of power readings that are so much smoother than noise are no noise.
 const TOO_SMOOTH: f64 = 8.0;
 
+/// The best of a thousand windows makes phases of one power differ by four standard deviations.
+const DIFFERENT: f64 = 5.0;
+
 /// Powers that many standard deviations outside what the device can draw are no chance.
 const SURE: f64 = 4.0;
 
@@ -39,6 +42,14 @@ impl<'a> Tried<'a> {
         (0..setting.active.len()).any(|i| {
             let (watts, sd) = (self.solution.values[i], self.solution.inverse.at(i, i).max(0.0).sqrt());
             watts + SURE * sd < range.floor || watts - SURE * sd > range.ceiling
+        })
+    }
+
+    /// Whether phases draw different powers: where they do not, any window explains the readings as well as any other.
+    pub fn tells(&self, setting: &Setting) -> bool {
+        (0..setting.active.len()).any(|i| {
+            let sd = self.solution.inverse.at(i, i).max(0.0).sqrt();
+            (self.solution.values[i] - setting.mean_watts).abs() > DIFFERENT * sd
         })
     }
 
