@@ -58,7 +58,9 @@ pub fn run(args: ImportArgs) -> Outcome {
         )));
     }
     if let Some(name) = described.name.as_ref()
-        && devices.iter().any(|d| d.0.kind == DeviceKind::Gpu && d.0.architecture.is_none())
+        && devices
+            .iter()
+            .any(|d| d.0.kind == DeviceKind::Gpu && d.0.architecture.is_none())
     {
         log.warnings.push(format!(
             "--gpu-name {name} is no board that is known here: what its sensor does is looked for in the readings alone"

@@ -30,6 +30,8 @@ pub struct Facts<'a> {
     /// How far the power of unseen time may be from any guess, watts.
     pub unseen_sd_w: f64,
     pub estimator: Estimator,
+    /// By which share the curve's readings may be off for what they did not look at, as the model has it.
+    pub uneven: f64,
 }
 
 /// Two leaves that the sensor cannot tell apart, but whose sum it knows.
@@ -49,6 +51,7 @@ pub fn combine(split: &Split, model: &Model, facts: &Facts) -> Option<(Split, Ve
         cell_s,
         unseen_sd_w,
         estimator,
+        uneven,
     } = *facts;
     let leaves = split.leaves.len();
     let members = members(parents, leaves);
@@ -74,12 +77,13 @@ pub fn combine(split: &Split, model: &Model, facts: &Facts) -> Option<(Split, Ve
     }
     let has_model = |members: &[f64]| members.iter().zip(&modelled).any(|(&member, &by)| member > 0.0 && by);
     let last = split.figures.len() - 1;
+    let off = |figure: &Figure| figure.u95.hypot(2.0 * uneven * figure.joules);
     let known = split.figures.iter().enumerate().zip(&members);
     let known = known.filter(|((i, figure), _)| *i == last || figure.u95 < PINNED * figure.joules);
     let sums = known.map(|((_, figure), members)| Known {
         members: members.clone(),
         joules: figure.joules,
-        sd: 0.5 * figure.u95,
+        sd: 0.5 * off(figure),
     });
     let alone = (0..leaves).filter(|&leaf| !modelled[leaf]).map(|leaf| Known {
         members: (0..leaves).map(|other| f64::from(u8::from(other == leaf))).collect(),
@@ -112,7 +116,7 @@ pub fn combine(split: &Split, model: &Model, facts: &Facts) -> Option<(Split, Ve
         };
         // The value shown is the model's in either case, so that the rows add up: it may lie off the middle of what the curve allows.
         let about = Figure {
-            u95: interval.u95 + (interval.joules - joules).abs(),
+            u95: off(interval) + (interval.joules - joules).abs(),
             ..*interval
         };
         let by_interval = match estimator {
@@ -228,6 +232,7 @@ mod tests {
             kind: CounterKind::Unknown,
             lock: None,
             in_parts: false,
+            uneven: 0.0,
             is_told: true,
             origin: None,
             halves: None,
@@ -238,6 +243,7 @@ mod tests {
             cell_s: 0.1,
             unseen_sd_w: 100.0,
             estimator: Estimator::Auto,
+            uneven: 0.0,
         };
         combine(&split, &model, &facts)
     }

@@ -119,6 +119,7 @@ pub fn one_device<'a>(
             cell_s: curve.cell_seconds(),
             unseen_sd_w: curve.range.sd(),
             estimator: options.estimator,
+            uneven: if curve.is_part_time() { model.uneven } else { 0.0 },
         };
         combine::combine(&split, model, &facts)
     });

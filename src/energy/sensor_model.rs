@@ -29,6 +29,7 @@ mod rivals;
 mod rows;
 mod shapes;
 mod ticks;
+mod uneven;
 
 pub use candidates::LONGEST as LONGEST_WINDOW_MS;
 pub use closure::{Known, condition};
@@ -100,6 +101,8 @@ pub struct Model {
     pub in_parts: bool,
     /// Whether windows and delays could be found at all: of phases that all draw the same they cannot.
     pub is_told: bool,
+    /// By which share the windows of the power readings saw more of some phases than of others, or less.
+    pub uneven: f64,
     /// Whose updates those of the power are.
     pub origin: Option<PowerOrigin>,
     /// For each leaf, energy by one half of the readings less that by the other, and how much of it noise explains (one standard
@@ -260,6 +263,7 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
     }
     let doubt = rivals::doubt(&setting, inputs.seconds, &likeliest, &tried);
     let is_told = likeliest.tells(&setting);
+    let uneven = likeliest.uneven(&setting);
     let Tried {
         mut streams,
         solution: whole,
@@ -316,6 +320,7 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         lock,
         in_parts: shaped,
         is_told,
+        uneven,
         origin: inputs.sensed.origin(),
         halves,
     })

@@ -38,7 +38,8 @@ pub struct Theta {
     pub blur: f64,
     /// How much of a seen deviation from the lattice is the sensor's own, 0 to 1.
     pub follow: f64,
-    /// Time constant with which what a boxcar averages follows the power (first order), ms.
+    /// Time constant (first order, ms) with which what a boxcar averages follows the power; of a counter, which adds up the power itself, that
+    /// with which the power follows the phases.
     pub response: f64,
 }
 
@@ -138,11 +139,6 @@ impl<'a> Design<'a> {
             row.length
         } else {
             theta.window * 1e-3
-        };
-        // A counter adds up the power itself.
-        let theta = &Theta {
-            response: if row.start.is_some() { 0.0 } else { theta.response },
-            ..*theta
         };
         look(self.overlap, &mut self.start, start, theta, powers);
         look(self.overlap, &mut self.end, end, theta, powers);

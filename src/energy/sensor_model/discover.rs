@@ -52,6 +52,7 @@ pub fn stream(rows: &Rows, theta: Theta, prior: Prior, is_counter: bool) -> Stre
         prior,
         theta,
         ramp: 0.0,
+        own: 0.0,
         noise: 1.0,
         is_counter,
         memory: 0.0,

@@ -7,12 +7,12 @@ use super::design::{PROPERTIES, Shape, Theta};
 use super::fit::{self, Setting, Stream};
 use super::halves;
 use super::matrix::Symmetric;
-use super::ramp::{self, Assumed};
+use super::ramp::{self, Assumed, Course};
 use super::rows::Rows;
 use super::{Inputs, Ramp};
 
 /// Lags (ms) for which it is worked out what they move; between them it is very nearly linear.
-const KNOTS: [f64; 4] = [0.0, 0.5, 1.5, 3.0];
+const KNOTS: [f64; 5] = [0.0, 0.5, 1.5, 3.0, ramp::MOST_LAG];
 /// A ramp is excluded if the logarithm of its likelihood is less than the best one's by more than this: half of chi-squared with one
 /// degree of freedom, at 95 %.
 const EXCLUDED: f64 = 1.92;
@@ -60,9 +60,8 @@ pub fn energies<'a>(
     let ramp = average(
         inputs,
         setting,
-        &assumed,
+        (&assumed, response(streams)),
         (&about, &fitted),
-        has_response(streams),
         &mut energies,
         &mut covariance,
     );
@@ -92,49 +91,66 @@ pub struct Estimate {
     pub halves: Option<Vec<f64>>,
 }
 
-/// Average over the ramps that are possible: move `energies` to the mean over them, add the distance of the farthest that is not
-/// excluded to the covariance.
+/// Average over the courses of the power that are possible: move `energies` to the mean over them, add the distance of the farthest that
+/// is not excluded to the covariance.
+///
+/// What rounds an edge may be the power's, which moves energy by its lag, or the sensor's own (its response, jitter that polls do not
+/// show), which moves none: readings do not tell whose it is. Where the sensor's `response` (ms) was found, what is rounded beside it is
+/// the power's.
 fn average(
     inputs: &Inputs,
     setting: &Setting,
-    assumed: &[Assumed],
+    (assumed, response): (&[Assumed], Option<f64>),
     (about, fitted): (&[f64], &[f64]),
-    has_response: bool,
     energies: &mut [f64],
     covariance: &mut Symmetric,
 ) -> Ramp {
-    let carried = ramp::carried_over(inputs.timeline, fitted, &KNOTS);
-    let possible: Vec<Possible> = assumed
-        .iter()
-        .flat_map(|one| {
-            ramp::lags(one.length_ms)
-                .into_iter()
-                .enumerate()
-                .map(move |of| (one, of))
-        })
-        .map(|(one, (shape, lag))| {
-            let is_counted = shape != ramp::OF_SENSOR || !has_response;
-            let mut by = vec![0.0; setting.leaves];
-            for &leaf in &setting.active {
-                by[leaf] = (one.powers[leaf] - about[leaf]) * inputs.seconds[leaf] + between(&carried, leaf, lag);
-            }
-            Possible {
-                weight: if is_counted { one.weight } else { 0.0 },
-                against_best: if is_counted {
-                    one.against_best
-                } else {
-                    f64::NEG_INFINITY
-                },
-                lag,
-                by,
-            }
-        })
+    let knots = ramp::carried_over(inputs.timeline, fitted, &KNOTS);
+    let carried = |course: Course| -> Vec<f64> {
+        match course {
+            Course::Linear(length) => (0..setting.leaves)
+                .map(|leaf| between(&knots, leaf, 0.5 * length))
+                .collect(),
+            Course::Exponential(tau) => ramp::followed(inputs.timeline, fitted, (tau, tau)),
+        }
+    };
+    let of = |one: &Assumed, by_power: bool| {
+        let lagging = if by_power {
+            carried(one.course)
+        } else {
+            vec![0.0; setting.leaves]
+        };
+        let mut by = vec![0.0; setting.leaves];
+        for &leaf in &setting.active {
+            by[leaf] = (one.powers[leaf] - about[leaf]) * inputs.seconds[leaf] + lagging[leaf];
+        }
+        Possible {
+            weight: one.weight,
+            against_best: one.against_best,
+            lag: if by_power { one.course.lag() } else { 0.0 },
+            by,
+        }
+    };
+    let is_linear = |one: &&Assumed| matches!(one.course, Course::Linear(_));
+    let (linear, exponential): (Vec<&Assumed>, Vec<&Assumed>) = assumed.iter().partition(is_linear);
+    let whose: &[bool] = if response.is_some() { &[true] } else { &[true, false] };
+    let ways = [&linear, &exponential]
+        .into_iter()
+        .flat_map(|kind| whose.iter().map(move |&whose| (kind, whose)));
+    let possible: Vec<Vec<Possible>> = ways
+        .map(|(kind, by_power)| kind.iter().map(|one| of(one, by_power)).collect())
         .collect();
-    let weights: f64 = possible.iter().map(|p| p.weight).sum();
-    let mean = |of: &dyn Fn(&Possible) -> f64| possible.iter().map(|p| p.weight * of(p)).sum::<f64>() / weights;
-    let middle: Vec<f64> = (0..setting.leaves).map(|leaf| mean(&|p| p.by[leaf])).collect();
-    let lag_ms = mean(&|p| p.lag);
-    let found = not_excluded(&possible);
+    let all = || possible.iter().flatten();
+    let weights: f64 = all().map(|p| p.weight).sum();
+    let mut middle = vec![0.0; setting.leaves];
+    for one in all() {
+        middle
+            .iter_mut()
+            .zip(&one.by)
+            .for_each(|(m, b)| *m += one.weight / weights * b);
+    }
+    let lag_ms = all().map(|p| p.weight / weights * p.lag).sum::<f64>();
+    let found: Vec<(f64, Vec<f64>)> = possible.iter().flat_map(|way| not_excluded(way)).collect();
     let from_middle = |by: &[f64]| -> Vec<f64> { by.iter().zip(&middle).map(|(b, m)| b - m).collect() };
     let mut farthest_ms = lag_ms;
     for (lag, by) in farthest(&found, lag_ms)
@@ -150,17 +166,31 @@ fn average(
         // The end of an interval that holds 95 %: two standard uncertainties.
         covariance.add_outer(0.25, &off, &off);
     }
+    // Of the response that was found, nothing tells how much is the power's.
+    let own_ms = response.unwrap_or(0.0).min(ramp::MOST_LAG);
+    let off = carried(Course::Exponential(own_ms));
+    covariance.add_outer(0.25, &off, &off);
+    let longest_ms = longest_lag(&found).max(own_ms);
+    let off = ramp::unequal(inputs.timeline, fitted, longest_ms);
+    covariance.add_outer(0.25, &off, &off);
     energies.iter_mut().zip(&middle).for_each(|(e, m)| *e += m);
-    Ramp {
-        lag_ms,
-        sd_ms: 0.5 * (farthest_ms - lag_ms).abs(),
-    }
+    let sd_ms = 0.5 * (farthest_ms - lag_ms).abs().hypot(own_ms);
+    Ramp { lag_ms, sd_ms }
 }
 
-/// Whether the sensor's own response was found: what is rounded beside it is the power's doing.
-fn has_response(streams: &[Stream]) -> bool {
-    let slow = |theta: &Theta| theta.shape == Shape::LowPass || theta.response > 0.0;
-    streams.iter().any(|stream| !stream.is_counter && slow(&stream.theta))
+/// The longest lag that is not excluded, ms.
+fn longest_lag(found: &[(f64, Vec<f64>)]) -> f64 {
+    found.iter().map(|one| one.0).fold(0.0, f64::max)
+}
+
+/// Time constant (ms) of the sensor's response, where one was found.
+fn response(streams: &[Stream]) -> Option<f64> {
+    let slow = |theta: &Theta| match theta.shape {
+        Shape::LowPass => 0.5 * theta.window,
+        Shape::Boxcar => theta.response,
+    };
+    let power = streams.iter().find(|stream| !stream.is_counter)?;
+    Some(slow(&power.theta)).filter(|ms| *ms > 0.0)
 }
 
 /// A length and a shape of ramp, and what it adds to the energies.
@@ -171,17 +201,16 @@ struct Possible {
     by: Vec<f64>,
 }
 
-/// What the readings do not exclude: lags, and what each adds to the energies. `possible` are ascending in length, the same shapes of each;
-/// between lengths the likelihood is taken to be linear.
+/// What the readings do not exclude: lags, and what each adds to the energies. `possible` are of one kind, ascending;
+/// between them the likelihood is taken to be linear.
 fn not_excluded(possible: &[Possible]) -> Vec<(f64, Vec<f64>)> {
-    let shapes = ramp::lags(1.0).len();
     let mut found = Vec::new();
     for (i, one) in possible.iter().enumerate() {
         if one.against_best >= -EXCLUDED {
             found.push((one.lag, one.by.clone()));
             continue;
         }
-        for beside in [i.checked_sub(shapes), Some(i + shapes)].into_iter().flatten() {
+        for beside in [i.checked_sub(1), Some(i + 1)].into_iter().flatten() {
             let Some(other) = possible.get(beside).filter(|o| o.against_best >= -EXCLUDED) else {
                 continue;
             };
@@ -308,7 +337,7 @@ mod tests {
     fn the_interval_reaches_to_the_longest_ramp_that_is_not_excluded() {
         // Between 1 ms and 2 ms the likelihood falls from 0.92 to 2.92 below the best: 1.92 is halfway.
         let farthest = |lengths: &[(f64, f64)], lag: f64| {
-            let found = not_excluded(&possible(lengths));
+            let found = not_excluded(&possible(lengths), 3);
             super::farthest(&found, lag).cloned().expect("not all are excluded")
         };
         let (lag, by) = farthest(&[(0.0, 0.0), (1.0, -0.92), (2.0, -2.92), (3.0, -8.0)], 0.1);

@@ -31,6 +31,8 @@ pub struct Stream<'a> {
     pub theta: Theta,
     /// Variance of the blur from ramps of the power, ms^2.
     pub ramp: f64,
+    /// Time constant with which the power itself follows, ms; counts where the sensor has no response of its own.
+    pub own: f64,
     /// Standard deviation of a row about the model, watts.
     pub noise: f64,
     pub is_counter: bool,
@@ -149,12 +151,16 @@ pub fn visit_raw(setting: &Setting, stream: &Stream, powers: Option<&[f64]>, mut
     let mut columns = vec![0.0; setting.unknowns()];
     let places = setting.theta_at(stream);
     let count = setting.active.len();
+    let mut theta = stream.theta;
+    if theta.response == 0.0 {
+        theta.response = stream.own;
+    }
     for row in &stream.rows.rows {
-        let (start, end) = Design::window(row, &stream.theta);
+        let (start, end) = Design::window(row, &theta);
         if start < 0.0 || end > setting.run_s {
             continue;
         }
-        design.row(row, &stream.theta, powers);
+        design.row(row, &theta, powers);
         columns.fill(0.0);
         for (column, &leaf) in columns.iter_mut().zip(&setting.active) {
             *column = design.columns[leaf];

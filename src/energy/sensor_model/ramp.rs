@@ -14,20 +14,25 @@ use super::design::Theta;
 use super::fit::{self, Setting, Stream};
 
 /// Lengths of a linear ramp that are tried, ms.
-const LENGTHS: [f64; 10] = [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0];
-const LONGEST: f64 = LENGTHS[LENGTHS.len() - 1];
+const LENGTHS: [f64; 13] = [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.5, 12.0, 16.0];
 /// How likely no ramp is, and how fast longer ramps become unlikely, ms.
 const BELIEVED: f64 = 0.7;
 const USUAL_MS: f64 = 2.0;
+/// No board's power is believed to lag by more than this, ms: many times what was seen of one.
+pub const MOST_LAG: f64 = 8.0;
+/// Time constants that are tried of a power that follows exponentially, ms.
+const TAUS: [f64; 7] = [0.5, 1.0, 2.0, 3.0, 4.5, 6.0, MOST_LAG];
+/// A rise may be so much slower than a fall, or faster (share of the mean, standard deviation).
+const UNEQUAL: f64 = 0.3;
 /// Worse by this (logarithm of likelihood) than the best: not pursued.
 const HOPELESS: f64 = 9.0;
 /// Steps from one length to the next: the other properties hardly move.
 const FEW_STEPS: usize = 3;
 
-/// One length of ramp and what follows from it.
+/// How the power follows its phases, and what comes of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Assumed {
-    pub length_ms: f64,
+    pub course: Course,
     /// How likely it is, with what is believed before.
     pub weight: f64,
     /// Logarithm of its likelihood against the best one's.
@@ -36,80 +41,137 @@ pub struct Assumed {
     pub powers: Vec<f64>,
 }
 
+/// How the power follows its phases.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Course {
+    /// Over so many ms, evenly.
+    Linear(f64),
+    /// With this time constant, ms.
+    Exponential(f64),
+}
+
+impl Course {
+    /// Its mean lag, ms.
+    pub fn lag(self) -> f64 {
+        match self {
+            Self::Linear(length) => 0.5 * length,
+            Self::Exponential(tau) => tau,
+        }
+    }
+}
+
 /// Variance (ms^2) of a linear ramp of `length` ms.
 pub fn variance(length: f64) -> f64 {
     length * length / 12.0
 }
 
-/// Lags (ms) of what rounds an edge alike: a linear ramp of this length, an exponential one, halfway being the mean, and what lies in the
-/// sensor: its response, jitter that polls do not show. The readings do not tell whose it is, and the sensor's own moves no energy.
-pub fn lags(length: f64) -> [f64; 3] {
-    [0.5 * length, variance(length).sqrt(), 0.0]
-}
-
-/// Which of [`lags`] is the sensor's.
-pub const OF_SENSOR: usize = 2;
-
-/// Try all lengths from converged `streams`. `inflation` is how much the residuals' correlations widen variances: the likelihood
-/// counts for so much less. The streams are left at the likeliest length.
+/// Try all courses from converged `streams`, the linear ones first, each kind ascending. `inflation` is how much the residuals'
+/// correlations widen variances: the likelihood counts for so much less. The streams are left at the likeliest.
 pub fn assume(setting: &Setting, streams: &mut [Stream], powers: &[f64], inflation: f64) -> Vec<Assumed> {
-    let mut tried: Vec<(Assumed, f64, Vec<Theta>)> = Vec::new();
+    let settled: Vec<Theta> = streams.iter().map(|s| s.theta).collect();
+    let mut tried: Vec<(Assumed, Vec<Theta>)> = Vec::new();
     let mut best = f64::NEG_INFINITY;
-    let mut powers = powers.to_vec();
-    for length_ms in LENGTHS {
-        for stream in streams.iter_mut() {
-            stream.ramp = variance(length_ms);
-            stream.settle_blur();
+    let mut go_on = |courses: &mut dyn Iterator<Item = Course>, start: Vec<f64>| {
+        let mut powers = start;
+        for course in courses {
+            let before: Vec<(f64, f64)> = streams.iter().map(|s| (s.own, s.theta.delay)).collect();
+            for (stream, (own, delay)) in streams.iter_mut().zip(before) {
+                follow(stream, course);
+                if stream.theta.response == 0.0 {
+                    stream.theta.delay = (delay + own - stream.own).max(stream.rows.earliest_ms);
+                }
+            }
+            let solution = fit::converge(setting, streams, Some(powers.clone()), FEW_STEPS);
+            powers = fit::powers(setting, &solution);
+            let likelihood = fit::log_likelihood(setting, streams, &powers) / inflation.max(1.0);
+            if likelihood < best - HOPELESS {
+                break;
+            }
+            best = best.max(likelihood);
+            let assumed = Assumed {
+                course,
+                weight: believed(course),
+                against_best: likelihood,
+                powers: powers.clone(),
+            };
+            tried.push((assumed, streams.iter().map(|s| s.theta).collect()));
         }
-        let solution = fit::converge(setting, streams, Some(powers.clone()), FEW_STEPS);
-        powers = fit::powers(setting, &solution);
-        let likelihood = fit::log_likelihood(setting, streams, &powers) / inflation.max(1.0);
-        if likelihood < best - HOPELESS {
-            break;
-        }
-        best = best.max(likelihood);
-        let assumed = Assumed {
-            length_ms,
-            weight: 0.0,
-            against_best: 0.0,
-            powers: powers.clone(),
-        };
-        tried.push((assumed, likelihood, streams.iter().map(|s| s.theta).collect()));
-    }
-    let weight = |(i, tried): (usize, &(Assumed, f64, Vec<Theta>))| (tried.1 - best).exp() * believed(i);
-    let weights: Vec<f64> = tried.iter().enumerate().map(weight).collect();
-    let sum: f64 = weights.iter().sum();
-    for (one, weight) in tried.iter_mut().zip(weights) {
-        (one.0.weight, one.0.against_best) = (weight / sum, one.1 - best);
-    }
-    if let Some((likeliest, _, thetas)) = tried.iter().max_by(|a, b| a.0.weight.total_cmp(&b.0.weight)) {
-        for (stream, theta) in streams.iter_mut().zip(thetas) {
-            stream.ramp = variance(likeliest.length_ms);
+        for (stream, theta) in streams.iter_mut().zip(&settled) {
             stream.theta = *theta;
-        }
-    }
-    tried.into_iter().map(|(assumed, ..)| assumed).collect()
-}
-
-/// How likely the i-th length is before looking: none, or one of an exponential distribution.
-fn believed(i: usize) -> f64 {
-    let beyond = |length: f64| {
-        if length < LONGEST {
-            (-length / USUAL_MS).exp()
-        } else {
-            0.0
+            follow(stream, Course::Linear(0.0));
         }
     };
-    let share = |(from, to): (f64, f64)| (1.0 - BELIEVED) * (beyond(from) - beyond(to));
-    if i == 0 { BELIEVED } else { share(stretch(i)) }
+    go_on(&mut LENGTHS.into_iter().map(Course::Linear), powers.to_vec());
+    go_on(&mut TAUS.into_iter().map(Course::Exponential), powers.to_vec());
+    for (one, _) in &mut tried {
+        one.against_best -= best;
+        one.weight *= one.against_best.exp();
+    }
+    let sum: f64 = tried.iter().map(|(one, _)| one.weight).sum();
+    tried.iter_mut().for_each(|(one, _)| one.weight /= sum);
+    if let Some((likeliest, thetas)) = tried.iter().max_by(|a, b| a.0.weight.total_cmp(&b.0.weight)) {
+        for (stream, theta) in streams.iter_mut().zip(thetas) {
+            stream.theta = *theta;
+            follow(stream, likeliest.course);
+        }
+    }
+    tried.into_iter().map(|(assumed, _)| assumed).collect()
 }
 
-/// The lengths that the i-th stands for.
-fn stretch(i: usize) -> (f64, f64) {
-    let middle = |a: usize| 0.5 * (LENGTHS[a] + LENGTHS[a + 1]);
-    let from = if i == 1 { 0.0 } else { middle(i - 1) };
-    let to = if i + 1 == LENGTHS.len() { LONGEST } else { middle(i) };
-    (from, to)
+/// Have the stream's power follow in this way.
+fn follow(stream: &mut Stream, course: Course) {
+    (stream.ramp, stream.own) = match course {
+        Course::Linear(length) => (variance(length), 0.0),
+        Course::Exponential(tau) => (0.0, tau),
+    };
+    stream.settle_blur();
+}
+
+/// Energy that each leaf has more than its power says where the power follows its phases exponentially, rising with one time constant
+/// (ms) and falling with another.
+pub fn followed(timeline: &Timeline, powers: &[f64], (rise_ms, fall_ms): (f64, f64)) -> Vec<f64> {
+    let mut carried = vec![0.0; timeline.leaves];
+    let mut now: Option<f64> = None;
+    for (i, &state) in timeline.states.iter().enumerate() {
+        let shares = &timeline.table[state as usize];
+        let watts: f64 = shares.iter().map(|&(leaf, share)| share * powers[leaf]).sum();
+        let seconds = (timeline.edges[i + 1] - timeline.edges[i]) as f64 * 1e-9;
+        let behind = now.unwrap_or(watts) - watts;
+        let tau = 1e-3 * if behind < 0.0 { rise_ms } else { fall_ms };
+        let left = if tau > 0.0 { (-seconds / tau).exp() } else { 0.0 };
+        for &(leaf, share) in shares {
+            carried[leaf] += share * behind * tau * (1.0 - left);
+        }
+        now = Some(watts + behind * left);
+    }
+    carried
+}
+
+/// What unequal rises and falls about a mean lag (ms) add to that: one standard deviation.
+pub fn unequal(timeline: &Timeline, powers: &[f64], lag_ms: f64) -> Vec<f64> {
+    let of = |share: f64| followed(timeline, powers, ((1.0 + share) * lag_ms, (1.0 - share) * lag_ms));
+    of(UNEQUAL)
+        .iter()
+        .zip(of(0.0))
+        .map(|(more, equal)| more - equal)
+        .collect()
+}
+
+/// How likely a course is before looking: no ramp, or one whose lag is of an exponential distribution. The linear one of no length
+/// stands for none.
+fn believed(course: Course) -> f64 {
+    let (of_kind, at) = match course {
+        Course::Linear(length) => (&LENGTHS[1..], length),
+        Course::Exponential(tau) => (&TAUS[..], tau),
+    };
+    let Some(i) = of_kind.iter().position(|&one| one == at) else {
+        return BELIEVED;
+    };
+    let middle = |a: usize| 0.5 * (of_kind[a] + of_kind[a + 1]);
+    let from = if i == 0 { 0.0 } else { middle(i - 1) };
+    let beyond = |at: f64| (-at / USUAL_MS).exp();
+    let to = if i + 1 == of_kind.len() { 0.0 } else { beyond(middle(i)) };
+    0.5 * (1.0 - BELIEVED) * (beyond(from) - to)
 }
 
 /// What a lag moves: for each of `lags` (ms, ascending), the energy that each leaf has more than its power says. A phase has the
@@ -160,8 +222,34 @@ mod tests {
 
     #[test]
     fn what_is_believed_before_adds_up_to_one() {
-        let sum: f64 = (0..LENGTHS.len()).map(believed).sum();
+        let linear = LENGTHS.into_iter().map(Course::Linear);
+        let all = linear.chain(TAUS.into_iter().map(Course::Exponential));
+        let sum: f64 = all.map(believed).sum();
         assert!((sum - 1.0).abs() < 1e-12, "{sum}");
+    }
+
+    #[test]
+    fn what_an_exponential_moves_is_its_time_constant_for_long_phases_and_less_for_short_ones() {
+        let timeline = |ms: i64| Timeline {
+            edges: (0..=10).map(|i| i * ms * 1_000_000).collect(),
+            states: (0..10).map(|i| i % 2).collect(),
+            table: vec![vec![(0, 1.0)], vec![(1, 1.0)]],
+            leaves: 2,
+        };
+        let powers = [100.0, 300.0];
+        let (long, lagged) = (
+            followed(&timeline(100), &powers, (1.0, 1.0)),
+            carried_over(&timeline(100), &powers, &[1.0]),
+        );
+        assert!((long[1] - lagged[0][1]).abs() < 1e-6, "{long:?} {lagged:?}");
+        let short = followed(&timeline(1), &powers, (10.0, 10.0));
+        assert!(short[1] < 0.0 && short[1] > -5e-3 * 200.0, "{short:?}");
+        // It rises more slowly than it falls: both phases have more than a lag would leave the first and less the second.
+        let off = unequal(&timeline(100), &powers, 1.0);
+        assert!(
+            (off[1] + 0.3e-3 * 200.0 * 5.0).abs() < 1e-6 && (off[0] + 0.3e-3 * 200.0 * 4.0).abs() < 1e-6,
+            "{off:?}"
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Owns the joint fits of all candidates, and what the rest add to the doubt about the leaves' energies.
 
 use super::fit::{self, Setting, Stream};
+use super::uneven;
 use crate::energy::curve::PowerRange;
 
 /// Streams that tell of one power leave as much of the counter unexplained together as it leaves alone; those that leave this many times
@@ -51,6 +52,12 @@ impl<'a> Tried<'a> {
             let sd = self.solution.inverse.at(i, i).max(0.0).sqrt();
             (self.solution.values[i] - setting.mean_watts).abs() > DIFFERENT * sd
         })
+    }
+
+    /// By which share its power windows saw more of some phases than of others, or less.
+    pub fn uneven(&self, setting: &Setting) -> f64 {
+        self.stream(false)
+            .map_or(0.0, |(power, _)| uneven::share(setting, power, &self.powers))
     }
 
     fn stream(&self, of_counter: bool) -> Option<(&Stream<'a>, f64)> {
