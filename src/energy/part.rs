@@ -102,6 +102,8 @@ pub fn one_device<'a>(
     }
     match &model {
         Ok(Some(model)) if model.kind == CounterKind::Sampled => curve.doubt_counter(),
+        // What is not known to add up all time may add up the readings.
+        Ok(Some(model)) if model.kind == CounterKind::Unknown && curve.story.blind_w2 > 0.0 => curve.doubt_counter(),
         Ok(Some(model)) if model.lock.is_some() => curve.doubt_unseen(),
         Err(Refusal::Locked(_)) => curve.doubt_unseen(),
         _ => {}
@@ -204,9 +206,15 @@ fn placed(
         (model.counter.as_ref(), device.counter_timing),
     ]
     .map(|(found, believed)| found.filter(|found| is_news(found, believed)));
+    // Of slow polls longer windows are found than there are; what a shorter one would not have seen is doubted.
+    let believed_ms = device.power_timing.window_ms.unwrap_or(f64::INFINITY);
+    let window_ms = |found: &Found| {
+        let least = if found.is_blurred { believed_ms } else { f64::INFINITY };
+        found.theta.window.min(least)
+    };
     let timing = |found: &Found| SensorTiming {
         update_period_ms: Some(found.period_ms),
-        window_ms: Some(found.theta.window),
+        window_ms: Some(window_ms(found)),
         delay_ms: Some(found.theta.delay),
     };
     let device = Device {

@@ -75,6 +75,8 @@ pub struct Found {
     pub delay_sd_ms: f64,
     /// Standard deviation of the sensor's own updates about its clock.
     pub jitter_ms: f64,
+    /// Whether polls were so slow that a reading's place is not known.
+    pub is_blurred: bool,
 }
 
 /// The power's mean lag behind the markers, and its standard uncertainty, ms.
@@ -352,5 +354,6 @@ fn found(stream: &Stream, [window, delay, ..]: [f64; PROPERTIES]) -> Found {
         window_sd_ms: window,
         delay_sd_ms: delay,
         jitter_ms: stream.theta.follow.sqrt() * stream.rows.scatter * 1e3,
+        is_blurred: stream.rows.unseen > 0.0,
     }
 }

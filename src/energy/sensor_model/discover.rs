@@ -351,11 +351,11 @@ impl<'a> Search<'a> {
     }
 
     pub fn converged_fully(&self, start: Theta) -> Reached {
-        self.converged(start, &self.rows.spread(FINDING))
+        self.converged(start, &self.rows.spread(FINDING), fit::STEPS)
     }
 
-    /// Gauss-Newton from a start.
-    pub fn converged(&self, start: Theta, rows: &Rows) -> Reached {
+    /// Gauss-Newton from a start, in at most `most` steps.
+    pub fn converged(&self, start: Theta, rows: &Rows, most: usize) -> Reached {
         let device = self.inputs.device;
         // What was found far from the usual is a board of its own.
         let believed = device.power_timing.window_ms;
@@ -371,7 +371,7 @@ impl<'a> Search<'a> {
             ..power_prior(device, about)
         };
         let mut streams = [stream(rows, start, prior, false)];
-        fit::converge(self.setting, &mut streams, None, fit::STEPS);
+        fit::converge(self.setting, &mut streams, None, most);
         Reached {
             theta: streams[0].theta,
             prior,

@@ -22,8 +22,8 @@ const USUAL_MS: f64 = 2.0;
 pub const MOST_LAG: f64 = 8.0;
 /// Time constants that are tried of a power that follows exponentially, ms.
 const TAUS: [f64; 7] = [0.5, 1.0, 2.0, 3.0, 4.5, 6.0, MOST_LAG];
-/// A rise may be so much slower than a fall, or faster (share of the mean, standard deviation).
-const UNEQUAL: f64 = 0.3;
+/// A rise may be so much slower than a fall, or faster (share of the mean).
+const UNEQUAL: f64 = 0.5;
 /// Worse by this (logarithm of likelihood) than the best: not pursued.
 const HOPELESS: f64 = 9.0;
 /// Steps from one length to the next: the other properties hardly move.
@@ -147,7 +147,7 @@ pub fn followed(timeline: &Timeline, powers: &[f64], (rise_ms, fall_ms): (f64, f
     carried
 }
 
-/// What unequal rises and falls about a mean lag (ms) add to that: one standard deviation.
+/// What unequal rises and falls about a mean lag (ms) add to that.
 pub fn unequal(timeline: &Timeline, powers: &[f64], lag_ms: f64) -> Vec<f64> {
     let of = |share: f64| followed(timeline, powers, ((1.0 + share) * lag_ms, (1.0 - share) * lag_ms));
     of(UNEQUAL)
@@ -247,7 +247,7 @@ mod tests {
         // It rises more slowly than it falls: both phases have more than a lag would leave the first and less the second.
         let off = unequal(&timeline(100), &powers, 1.0);
         assert!(
-            (off[1] + 0.3e-3 * 200.0 * 5.0).abs() < 1e-6 && (off[0] + 0.3e-3 * 200.0 * 4.0).abs() < 1e-6,
+            (off[1] + 0.5e-3 * 200.0 * 5.0).abs() < 1e-6 && (off[0] + 0.5e-3 * 200.0 * 4.0).abs() < 1e-6,
             "{off:?}"
         );
     }

@@ -18,6 +18,8 @@ const SLOW: f64 = 6.0;
 const PROMISING: f64 = 3.0;
 /// Rows used for the search.
 const ROWS: usize = 1500;
+/// So many steps tell which are promising.
+const FEW_STEPS: usize = 5;
 /// So many of the best are followed to the end.
 const FOLLOWED: usize = 3;
 
@@ -35,7 +37,7 @@ pub fn slower(search: &Search, plain: Reached) -> Reached {
         delay: plain.theta.delay + 0.5 * (plain.theta.window - window) - response,
         ..plain.theta
     };
-    let left = |theta: Theta| search.converged(theta, &some);
+    let left = |theta: Theta| search.converged(theta, &some, FEW_STEPS);
     let without = left(plain.theta).variance;
     let gained = |with: &Reached| 0.5 * n * (without / with.variance).ln();
     let promising = FIRST

@@ -11,6 +11,7 @@ use super::rows::Rows;
 
 /// The counter's properties.
 pub fn counter(inputs: &Inputs, setting: &Setting, rows: &Rows) -> Discovered {
+    let with_rare_edges = rows.spread(FINDING);
     let rows = &settled(inputs, rows);
     let believed = inputs.device.counter_timing.delay_ms.unwrap_or(0.0);
     let few = rows.spread(800);
@@ -55,9 +56,10 @@ pub fn counter(inputs: &Inputs, setting: &Setting, rows: &Rows) -> Discovered {
         (streams[0].theta, prior, streams[0].noise.powi(2))
     };
     let (near, far) = (reached(near.0), reached(far.0));
-    // A step later everything looks the same.
+    // A step later everything looks the same, but not where a load begins or ends.
     let gained = 0.5 * counted(&many) * (near.2 / far.2).ln();
-    let (theta, prior, _) = if gained > UNUSUAL { far } else { near };
+    let at_edges = left(&with_rare_edges, near.0.delay) > left(&with_rare_edges, far.0.delay);
+    let (theta, prior, _) = if gained > UNUSUAL && at_edges { far } else { near };
     Discovered {
         theta,
         prior,
