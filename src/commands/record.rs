@@ -48,7 +48,9 @@ pub fn run(args: RecordArgs) -> Outcome {
     let devices = recorded_devices(&plan, &discovery);
     let info = run_info(&plan, plan.request.simulate.as_ref().map(ToString::to_string));
     let writer = Writer::create(&plan.output, &info, &devices, plan.force).map_err(before_the_child)?;
-    let strict_failure = warn_of_missing(&plan, &discovery);
+    let missing = missing(&discovery);
+    missing.iter().for_each(|finding| say(&format!("warning: {finding}")));
+    let strict_failure = plan.strict && !missing.is_empty();
     let writer = BackgroundWriter::start(writer, |error| {
         say(&format!("error: {error}; the command goes on unrecorded"))
     });
@@ -79,8 +81,10 @@ pub fn run(args: RecordArgs) -> Outcome {
     }
 
     let started = clock::now();
+    let missing = missing.into_iter().map(|finding| (started, finding)).collect();
     let _ = writer.sink().send(Chunk {
         released: Some(started),
+        warnings: missing,
         ..Chunk::default()
     });
     let ended = armed.release().map(|child| signals.wait_for(child, say));
@@ -177,14 +181,10 @@ fn recorded_devices(plan: &RecordPlan, discovery: &Discovery) -> Vec<(Device, Co
         .collect()
 }
 
-/// Say which sensors are missing; under `--strict` that is a failure, told by the exit status.
-fn warn_of_missing(plan: &RecordPlan, discovery: &Discovery) -> bool {
-    let mut failed = false;
-    for finding in discovery.findings.iter().filter(|finding| finding.is_warning()) {
-        say(&format!("warning: {finding}"));
-        failed |= plan.strict;
-    }
-    failed
+/// Which sensors are missing, and why: warnings that the recording keeps, and a failure under `--strict`.
+fn missing(discovery: &Discovery) -> Vec<String> {
+    let warnings = discovery.findings.iter().filter(|finding| finding.is_warning());
+    warnings.map(ToString::to_string).collect()
 }
 
 fn run_info(plan: &RecordPlan, simulated: Option<String>) -> RunInfo {

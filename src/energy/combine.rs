@@ -106,12 +106,14 @@ pub fn combine(split: &Split, model: &Model, facts: &Facts) -> Option<(Split, Ve
         let sd = covariance.form(members).max(0.0).sqrt();
         let joules = dot(members, &energies);
         let u95 = 2.0 * sd;
+        let common = model.covariance.form(members) - model.statistical.form(members);
         let regression = Figure {
             joules,
             u95,
             scale: 0.0,
             upper: (joules.max(0.0) + 2.0 * sd).min(interval.upper),
             guess: 0.0,
+            common: (2.0 * common.max(0.0).sqrt()).min(u95),
             method: Method::Regression,
         };
         // The value shown is the model's in either case, so that the rows add up: it may lie off the middle of what the curve allows.
@@ -204,6 +206,7 @@ mod tests {
             scale: 0.0,
             upper: joules + 10.0,
             guess: 0.0,
+            common: 0.0,
             method: Method::Integral,
         };
         let split = Split {
@@ -220,6 +223,10 @@ mod tests {
         let model = Model {
             energies: energies.to_vec(),
             covariance: Symmetric {
+                n: 2,
+                a: vec![sd * sd, 0.0, 0.0, sd * sd],
+            },
+            statistical: Symmetric {
                 n: 2,
                 a: vec![sd * sd, 0.0, 0.0, sd * sd],
             },

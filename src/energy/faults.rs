@@ -189,6 +189,23 @@ fn a_counter_that_catches_up_loses_nothing_and_phases_meanwhile_are_told_by_powe
 }
 
 #[test]
+fn a_power_reading_that_stands_still_under_load_is_a_hole() {
+    let bad = analysed(|ms, watts, counter| {
+        *counter = None;
+        if (15_000..19_000).contains(&ms) {
+            *watts = 150.123;
+        }
+        true
+    });
+    let good = analysed(|_, _, counter| {
+        *counter = None;
+        true
+    });
+    assert_local(&good, &bad, 100.0);
+    assert_eq!(status(&bad, "coverage"), Some(CheckStatus::Warn));
+}
+
+#[test]
 fn missing_values_and_zeros_here_and_there_change_nothing() {
     let bad = analysed(|ms, watts, counter| {
         match ms / 10 % 29 {

@@ -173,6 +173,7 @@ fn net(gross: &EnergyEstimate, node: usize, idles: &[&Idle]) -> EnergyEstimate {
         scale: gross.u95_scale.map_or(0.0, |Joules(scale)| scale * part),
         upper: value + doubt,
         guess: 0.0,
+        common: 0.0,
         method: gross.method,
     };
     let shown = net.present();

@@ -132,7 +132,32 @@ pub fn updates(device: &Device, stream: &PowerStream) -> (Vec<Update>, Option<f6
             after_hole,
         });
     }
+    if let (Some(period), true) = (period, changed.is_some_and(|c| c.is_regular)) {
+        updates = without_frozen(updates, period);
+    }
     (updates, period, glitches)
+}
+
+/// A sensor whose value changes every period, and then stands at one that it used to leave: it is stuck, and says nothing of that time.
+fn without_frozen(updates: Vec<Update>, period_s: f64) -> Vec<Update> {
+    const FROZEN: f64 = 20.0;
+    const NEAR: f64 = 0.05;
+    const USED_TO: usize = 20;
+    let mut kept = Vec::with_capacity(updates.len());
+    let mut hole = false;
+    for run in updates.chunk_by(|a, b| a.watts == b.watts && !b.after_hole) {
+        let (first, last) = (run[0], run[run.len() - 1]);
+        let is_long = (last.t - first.t) as f64 * 1e-9 > FROZEN * period_s;
+        let near = |u: &&Update| u.watts != first.watts && (u.watts / first.watts - 1.0).abs() < NEAR;
+        let is_frozen = is_long && updates.iter().filter(near).take(USED_TO).count() == USED_TO;
+        let end = if is_frozen { 1 } else { run.len() };
+        kept.extend(run[..end].iter().enumerate().map(|(i, update)| Update {
+            after_hole: update.after_hole || (i == 0 && hole),
+            ..*update
+        }));
+        hole = is_frozen;
+    }
+    kept
 }
 
 /// What the times say at which a sensor's value changed.

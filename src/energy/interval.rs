@@ -258,6 +258,7 @@ fn figure(bounds: &Bounds, curve: &Curve) -> Figure {
         scale: 0.0,
         upper: bounds.high + 2.0 * bounds.variance.sqrt(),
         guess: 0.0,
+        common: 0.0,
         method: curve.method,
     }
 }

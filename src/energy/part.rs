@@ -102,8 +102,6 @@ pub fn one_device<'a>(
     }
     match &model {
         Ok(Some(model)) if model.kind == CounterKind::Sampled => curve.doubt_counter(),
-        // What is not known to add up all time may add up the readings.
-        Ok(Some(model)) if model.kind == CounterKind::Unknown && curve.story.blind_w2 > 0.0 => curve.doubt_counter(),
         Ok(Some(model)) if model.lock.is_some() => curve.doubt_unseen(),
         Err(Refusal::Locked(_)) => curve.doubt_unseen(),
         _ => {}
@@ -144,15 +142,16 @@ pub fn one_device<'a>(
     if is_locked {
         doubts::refuse(&mut split.figures);
     }
+    let inclusive = inclusive_seconds(&split.seconds, parents);
     if let Some(model) = &model
         && model.kind == CounterKind::Unknown
     {
         doubts::by_integral(&mut split.figures, &curve);
     }
-    let inclusive = inclusive_seconds(&split.seconds, parents);
     if is_unexplained && curve.method == Method::Integral {
         doubts::distrust(&mut split.figures, spans, &inclusive, &curve, run);
     }
+    doubts::beyond_the_device(&mut split.figures, &inclusive, &curve);
     doubts::of_rounding(&mut split.figures, &inclusive, &curve, &sensed);
     for (figure, seconds) in split.figures.iter_mut().zip(inclusive) {
         figure.scale = uncertainty::scale(device, figure.joules, seconds);

@@ -92,6 +92,8 @@ pub struct Model {
     /// Energy of every leaf, joules, and covariance (J^2). Leaves without time have none.
     pub energies: Vec<f64>,
     pub covariance: Symmetric,
+    /// Of the covariance, what scatters: without what is not known of the power's lag and of the sensor's window.
+    pub statistical: Symmetric,
     /// How far the power follows behind the markers.
     pub ramp: Ramp,
     pub power: Option<Found>,
@@ -317,6 +319,7 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         counter: found(true),
         energies: estimate.energies,
         covariance: estimate.covariance,
+        statistical: estimate.statistical,
         ramp: estimate.ramp,
         kind,
         lock,

@@ -20,6 +20,8 @@ pub struct Figure {
     pub upper: f64,
     /// Of what in it is an estimate and no measurement, the half-width: it counts in the grade.
     pub guess: f64,
+    /// Of `u95`, what boards of one make have in common: how far their power may lag behind the markers. It does not average out.
+    pub common: f64,
     pub method: Method,
 }
 
@@ -105,7 +107,7 @@ impl Figure {
 pub fn sum<'a>(parts: impl IntoIterator<Item = (&'a Figure, &'a Device)>) -> Option<Figure> {
     let mut sum: Option<Figure> = None;
     let (mut variance, mut slack) = (0.0, 0.0);
-    let mut makes: Vec<(&Device, f64)> = Vec::new();
+    let mut makes: Vec<(&Device, f64, f64)> = Vec::new();
     for (figure, device) in parts {
         let so_far = sum.get_or_insert(Figure {
             joules: 0.0,
@@ -113,25 +115,31 @@ pub fn sum<'a>(parts: impl IntoIterator<Item = (&'a Figure, &'a Device)>) -> Opt
             scale: 0.0,
             upper: 0.0,
             guess: 0.0,
+            common: 0.0,
             method: figure.method,
         });
         so_far.joules += figure.joules;
         so_far.guess += figure.guess;
         so_far.method = Figure::weaker(so_far.method, figure.method);
-        variance += figure.u95.powi(2);
-        slack += (figure.upper - figure.joules).powi(2);
+        variance += figure.u95.powi(2) - figure.common.powi(2);
+        slack += (figure.upper - figure.joules).powi(2) - figure.common.powi(2);
         match makes
             .iter_mut()
-            .find(|(d, _)| d.source == device.source && d.name == device.name)
+            .find(|(d, ..)| d.source == device.source && d.name == device.name)
         {
-            Some((_, scale)) => *scale += figure.scale,
-            None => makes.push((device, figure.scale)),
+            Some((_, scale, common)) => {
+                *scale += figure.scale;
+                *common += figure.common;
+            }
+            None => makes.push((device, figure.scale, figure.common)),
         }
     }
     let sum = sum.as_mut()?;
-    sum.u95 = variance.sqrt();
-    sum.upper = sum.joules + slack.sqrt();
-    sum.scale = makes.iter().map(|(_, s)| s * s).sum::<f64>().sqrt();
+    let common = makes.iter().map(|(.., c)| c * c).sum::<f64>();
+    sum.u95 = (variance.max(0.0) + common).sqrt();
+    sum.upper = sum.joules + (slack.max(0.0) + common).sqrt();
+    sum.common = common.sqrt();
+    sum.scale = makes.iter().map(|(_, s, _)| s * s).sum::<f64>().sqrt();
     Some(*sum)
 }
 
@@ -198,6 +206,7 @@ mod tests {
             scale: guess,
             upper: joules,
             guess,
+            common: 0.0,
             method,
         };
         let estimate = of(Method::Estimate, 10.0, 3.0);
@@ -221,6 +230,26 @@ mod tests {
     }
 
     #[test]
+    fn what_boards_of_a_make_have_in_common_does_not_average_out() {
+        let one = Figure {
+            joules: 100.0,
+            u95: 5.0,
+            scale: 0.0,
+            upper: 105.0,
+            guess: 0.0,
+            common: 4.0,
+            method: Method::Regression,
+        };
+        let boards: Vec<Device> = (0..4).map(laws::gpu).collect();
+        let whole = sum(boards.iter().map(|board| (&one, board))).expect("four boards");
+        assert!(
+            (whole.u95 - (4.0 * 9.0_f64 + 16.0_f64.powi(2)).sqrt()).abs() < 1e-9,
+            "{whole:?}"
+        );
+        assert!((whole.upper - 400.0 - whole.u95).abs() < 1e-9, "{whole:?}");
+    }
+
+    #[test]
     fn over_no_time_there_is_no_energy_and_that_is_known() {
         let mut figure = Figure {
             joules: 0.0,
@@ -228,6 +257,7 @@ mod tests {
             scale: 0.0,
             upper: 0.0,
             guess: 0.0,
+            common: 0.0,
             method: Method::Counter,
         };
         assert_eq!(figure.present().joules, Some(Joules(0.0)));

@@ -31,7 +31,9 @@ pub fn render(input: &PlotInput) -> Result<String, PlotError> {
         "checks" => checks(analysis),
         "warnings" => list(
             "Warnings",
-            analysis.warnings.iter().map(|w| escape(&format::printable(w))),
+            notes::other_warnings(analysis)
+                .into_iter()
+                .map(|w| escape(&format::printable(w))),
         ),
         "legend" => notes::legend(analysis)
             .iter()

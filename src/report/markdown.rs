@@ -35,9 +35,10 @@ pub fn render(analysis: &Analysis) -> String {
         }
         out += "\n";
     }
-    if !analysis.warnings.is_empty() {
+    let others = notes::other_warnings(analysis);
+    if !others.is_empty() {
         out += "### Warnings\n\n";
-        for warning in &analysis.warnings {
+        for warning in others {
             out += &format!("- {}\n", escape(&format::printable(warning)));
         }
         out += "\n";

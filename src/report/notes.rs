@@ -211,13 +211,20 @@ fn timing(analysis: &Analysis) -> Vec<String> {
         .collect()
 }
 
-/// `gpu0, gpu1, cpu0`; runs of four and more of one kind as `gpu0…gpu7`.
+/// Warnings that no check beside them says already.
+pub fn other_warnings(analysis: &Analysis) -> Vec<&str> {
+    let said = |warning: &&String| analysis.checks.iter().any(|check| check.detail == **warning);
+    let others = analysis.warnings.iter().filter(|warning| !said(warning));
+    others.map(String::as_str).collect()
+}
+
+/// `gpu0, gpu1, cpu0`; four and more of one kind that follow on each other as `gpu0…gpu7`.
 fn ids<'a>(devices: impl Iterator<Item = &'a DeviceAnalysis>) -> String {
     let all: Vec<&DeviceAnalysis> = devices.collect();
     let mut groups: Vec<Vec<&DeviceAnalysis>> = Vec::new();
     for d in all {
         match groups.last_mut() {
-            Some(group) if group[0].device.kind == d.device.kind => group.push(d),
+            Some(group) if follows(group[group.len() - 1], d) => group.push(d),
             _ => groups.push(vec![d]),
         }
     }
@@ -227,4 +234,10 @@ fn ids<'a>(devices: impl Iterator<Item = &'a DeviceAnalysis>) -> String {
         few => few.iter().map(name).collect(),
     });
     words.collect::<Vec<_>>().join(", ")
+}
+
+/// Whether `next` is the one behind `last`, of the same kind.
+fn follows(last: &DeviceAnalysis, next: &DeviceAnalysis) -> bool {
+    let indices = last.device.index.zip(next.device.index);
+    last.device.kind == next.device.kind && indices.is_some_and(|(last, next)| next == last + 1)
 }

@@ -92,11 +92,12 @@ fn checks(analysis: &Analysis, paint: Paint) -> Vec<String> {
 }
 
 fn warnings(analysis: &Analysis, paint: Paint) -> Vec<String> {
-    if analysis.warnings.is_empty() {
+    let others = notes::other_warnings(analysis);
+    if others.is_empty() {
         return Vec::new();
     }
     let mut lines = vec![String::new(), paint.bold("Warnings")];
-    for warning in &analysis.warnings {
+    for warning in others {
         lines.extend(wrapped("  - ", "    ", &format::printable(warning)));
     }
     lines

@@ -70,6 +70,19 @@ pub fn distrust(figures: &mut [Figure], spans: &Spans, inclusive: &[f64], curve:
     }
 }
 
+/// A phase that draws more than the device can on average is none that the model understood: its value is no figure. Boards exceed their
+/// limits for milliseconds, not for as long as phases are measured.
+pub fn beyond_the_device(figures: &mut [Figure], inclusive: &[f64], curve: &Curve) {
+    const SLACK: f64 = 1.25;
+    for (figure, seconds) in figures.iter_mut().zip(inclusive) {
+        let most = SLACK * curve.range.ceiling * seconds;
+        if figure.method == Method::Regression && figure.joules > most {
+            figure.u95 = figure.u95.max(figure.joules);
+            figure.upper = figure.upper.min(most);
+        }
+    }
+}
+
 /// Power readings are rounded, to 1 W in some logs: of a steady load all of them are off by the same, anything up to half a step. Not of a
 /// counter's figures.
 pub fn of_rounding(figures: &mut [Figure], inclusive: &[f64], curve: &Curve, sensed: &Sensed<'_>) {

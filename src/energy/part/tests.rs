@@ -39,6 +39,7 @@ fn figure(joules: f64) -> Figure {
         scale: 0.0,
         upper: joules + 1.0,
         guess: 0.0,
+        common: 0.0,
         method: Method::Counter,
     }
 }

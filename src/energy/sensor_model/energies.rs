@@ -3,7 +3,7 @@
 use crate::energy::shares;
 
 use super::covariance;
-use super::design::{PROPERTIES, Shape, Theta};
+use super::design::{PROPERTIES, Shape};
 use super::fit::{self, Setting, Stream};
 use super::halves;
 use super::matrix::Symmetric;
@@ -16,6 +16,8 @@ const KNOTS: [f64; 5] = [0.0, 0.5, 1.5, 3.0, ramp::MOST_LAG];
 /// A ramp is excluded if the logarithm of its likelihood is less than the best one's by more than this: half of chi-squared with one
 /// degree of freedom, at 95 %.
 const EXCLUDED: f64 = 1.92;
+/// Readings show a ramp if none is less likely than the best one by more than this.
+const SHOWN: f64 = 3.0;
 
 /// Leaf energies and their covariance from streams that converged without ramps; `all` are their rows without thinning.
 pub fn energies<'a>(
@@ -114,6 +116,9 @@ fn average(
             Course::Exponential(tau) => ramp::followed(inputs.timeline, fitted, (tau, tau)),
         }
     };
+    // Longer lags than usual are asked for by readings that show some ramp, and not by readings that tell nothing.
+    let is_shown = assumed.first().is_some_and(|none| none.against_best < -SHOWN);
+    let most_ms = if is_shown { ramp::MOST_LAG } else { ramp::USUAL_LAG };
     let of = |one: &Assumed, by_power: bool| {
         let lagging = if by_power {
             carried(one.course)
@@ -124,9 +129,14 @@ fn average(
         for &leaf in &setting.active {
             by[leaf] = (one.powers[leaf] - about[leaf]) * inputs.seconds[leaf] + lagging[leaf];
         }
+        let is_possible = one.course.lag() <= most_ms;
         Possible {
-            weight: one.weight,
-            against_best: one.against_best,
+            weight: if is_possible { one.weight } else { 0.0 },
+            against_best: if is_possible {
+                one.against_best
+            } else {
+                f64::NEG_INFINITY
+            },
             lag: if by_power { one.course.lag() } else { 0.0 },
             by,
         }
@@ -183,14 +193,14 @@ fn longest_lag(found: &[(f64, Vec<f64>)]) -> f64 {
     found.iter().map(|one| one.0).fold(0.0, f64::max)
 }
 
-/// Time constant (ms) of the sensor's response, where one was found.
+/// Time constant (ms) of what comes before a boxcar, where one was found: the sensor's response, or the power's own. A sensor that is a low
+/// pass and no boxcar is one of a kind, and nothing of it the power's.
 fn response(streams: &[Stream]) -> Option<f64> {
-    let slow = |theta: &Theta| match theta.shape {
-        Shape::LowPass => 0.5 * theta.window,
-        Shape::Boxcar => theta.response,
-    };
     let power = streams.iter().find(|stream| !stream.is_counter)?;
-    Some(slow(&power.theta)).filter(|ms| *ms > 0.0)
+    match power.theta.shape {
+        Shape::LowPass => Some(0.0),
+        Shape::Boxcar => Some(power.theta.response).filter(|ms| *ms > 0.0),
+    }
 }
 
 /// A length and a shape of ramp, and what it adds to the energies.
@@ -317,27 +327,23 @@ fn drift_seconds(inputs: &Inputs, setting: &Setting) -> Vec<Vec<f64>> {
 mod tests {
     use super::*;
 
-    /// Three shapes for each (length, likelihood against the best one's): of the lag of a linear ramp, of half of that, and none that is
-    /// possible. A leaf that gets 10 J for each millisecond of lag.
+    /// For each (length, likelihood against the best one's) a ramp that lags by half of it. A leaf that gets 10 J for each millisecond of
+    /// lag.
     fn possible(lengths: &[(f64, f64)]) -> Vec<Possible> {
-        let shapes = |&(length, against_best): &(f64, f64)| {
-            [(0.5, against_best), (0.25, against_best), (0.0, f64::NEG_INFINITY)].map(|(share, against_best)| {
-                Possible {
-                    weight: against_best.exp(),
-                    against_best,
-                    lag: share * length,
-                    by: vec![10.0 * share * length],
-                }
-            })
+        let one = |&(length, against_best): &(f64, f64)| Possible {
+            weight: against_best.exp(),
+            against_best,
+            lag: 0.5 * length,
+            by: vec![5.0 * length],
         };
-        lengths.iter().flat_map(shapes).collect()
+        lengths.iter().map(one).collect()
     }
 
     #[test]
     fn the_interval_reaches_to_the_longest_ramp_that_is_not_excluded() {
         // Between 1 ms and 2 ms the likelihood falls from 0.92 to 2.92 below the best: 1.92 is halfway.
         let farthest = |lengths: &[(f64, f64)], lag: f64| {
-            let found = not_excluded(&possible(lengths), 3);
+            let found = not_excluded(&possible(lengths));
             super::farthest(&found, lag).cloned().expect("not all are excluded")
         };
         let (lag, by) = farthest(&[(0.0, 0.0), (1.0, -0.92), (2.0, -2.92), (3.0, -8.0)], 0.1);
@@ -347,9 +353,6 @@ mod tests {
         assert!((lag - 3.0).abs() < 1e-9, "{lag}");
         // Where no ramp is what is excluded, as far down as it is: a quarter of the way from 2 ms to none.
         let (lag, _) = farthest(&[(0.0, -7.68), (2.0, 0.0), (3.0, -9.0)], 1.0);
-        assert!(
-            (lag - 0.375).abs() < 1e-9,
-            "{lag}: the other shape's lag is the farther one"
-        );
+        assert!((lag - 0.75).abs() < 1e-9, "{lag}");
     }
 }

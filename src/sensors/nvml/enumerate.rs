@@ -200,7 +200,7 @@ fn add(candidate: Candidate, found: &mut Enumeration) {
         );
         found.findings.push(
             Finding::new(Family::Nvml, Status::Blocked, detail)
-                .hint("many virtual GPUs have no power sensor; measure on the host, or use a pass-through GPU"),
+                .hint("either the driver forbids it to this user (then as root it answers), or there is no sensor, as on many virtual GPUs (then measure on the host)"),
         );
         return;
     }

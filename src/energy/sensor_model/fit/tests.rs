@@ -87,6 +87,7 @@ fn stream(rows: &Rows) -> Stream<'_> {
         },
         theta: THETA,
         ramp: 0.0,
+        own: 0.0,
         noise: 2.0,
         is_counter: false,
         memory: 0.0,
