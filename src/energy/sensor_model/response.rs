@@ -1,7 +1,7 @@
 //! Sensors that follow the power slowly and then average: a first-order response before the boxcar.
 //!
-//! Ramps of the power up to a few milliseconds look the same, and are doubted as such (`ramp`). Slower than that is no power of a board,
-//! whose rails follow a load within a millisecond (`oxford.rs`); it is the sensor's filter, and moves no energy.
+//! A power that follows its phases slowly looks the same. The rails of the one board that was metered follow a load within a millisecond
+//! (`oxford.rs`), so it is taken for the sensor's filter, which moves no energy; how much it may be the power's own is doubted (`energies`).
 //!
 //! Where a slow response is not expected, a longer window or one a whole step longer stands in for it, and phases come out wrong by
 //! tens of per cent: so windows are looked for anew with it.
