@@ -16,8 +16,8 @@ const KNOTS: [f64; 5] = [0.0, 0.5, 1.5, 3.0, ramp::MOST_LAG];
 /// A ramp is excluded if the logarithm of its likelihood is less than the best one's by more than this: half of chi-squared with one
 /// degree of freedom, at 95 %.
 const EXCLUDED: f64 = 1.92;
-/// Readings show a ramp if none is less likely than the best one by more than this.
-const SHOWN: f64 = 3.0;
+/// How much of a low pass may be the power's, ms.
+const LOW_PASS_OWN: f64 = 3.0;
 
 /// Leaf energies and their covariance from streams that converged without ramps; `all` are their rows without thinning.
 pub fn energies<'a>(
@@ -116,9 +116,6 @@ fn average(
             Course::Exponential(tau) => ramp::followed(inputs.timeline, fitted, (tau, tau)),
         }
     };
-    // Longer lags than usual are asked for by readings that show some ramp, and not by readings that tell nothing.
-    let is_shown = assumed.first().is_some_and(|none| none.against_best < -SHOWN);
-    let most_ms = if is_shown { ramp::MOST_LAG } else { ramp::USUAL_LAG };
     let of = |one: &Assumed, by_power: bool| {
         let lagging = if by_power {
             carried(one.course)
@@ -129,7 +126,7 @@ fn average(
         for &leaf in &setting.active {
             by[leaf] = (one.powers[leaf] - about[leaf]) * inputs.seconds[leaf] + lagging[leaf];
         }
-        let is_possible = one.course.lag() <= most_ms;
+        let is_possible = one.course.lag() <= ramp::MOST_LAG;
         Possible {
             weight: if is_possible { one.weight } else { 0.0 },
             against_best: if is_possible {
@@ -181,7 +178,12 @@ fn average(
     let off = carried(Course::Exponential(own_ms));
     covariance.add_outer(0.25, &off, &off);
     let longest_ms = longest_lag(&found).max(own_ms);
-    let off = ramp::unequal(inputs.timeline, fitted, longest_ms);
+    let mut off = ramp::unequal(inputs.timeline, fitted, longest_ms);
+    // What all leaves have together the readings have seen, whatever the course.
+    let (sum, seconds) = (off.iter().sum::<f64>(), inputs.seconds.iter().sum::<f64>().max(1e-9));
+    off.iter_mut()
+        .zip(inputs.seconds)
+        .for_each(|(off, own)| *off -= sum * own / seconds);
     covariance.add_outer(0.25, &off, &off);
     energies.iter_mut().zip(&middle).for_each(|(e, m)| *e += m);
     let sd_ms = 0.5 * (farthest_ms - lag_ms).abs().hypot(own_ms);
@@ -194,11 +196,11 @@ fn longest_lag(found: &[(f64, Vec<f64>)]) -> f64 {
 }
 
 /// Time constant (ms) of what comes before a boxcar, where one was found: the sensor's response, or the power's own. A sensor that is a low
-/// pass and no boxcar is one of a kind, and nothing of it the power's.
+/// pass and no boxcar is one of a kind that was metered, and little of it the power's.
 fn response(streams: &[Stream]) -> Option<f64> {
     let power = streams.iter().find(|stream| !stream.is_counter)?;
     match power.theta.shape {
-        Shape::LowPass => Some(0.0),
+        Shape::LowPass => Some(LOW_PASS_OWN.min(0.5 * power.theta.window)),
         Shape::Boxcar => Some(power.theta.response).filter(|ms| *ms > 0.0),
     }
 }

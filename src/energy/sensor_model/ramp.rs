@@ -18,10 +18,8 @@ const LENGTHS: [f64; 13] = [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.
 /// How likely no ramp is, and how fast longer ramps become unlikely, ms.
 const BELIEVED: f64 = 0.7;
 const USUAL_MS: f64 = 2.0;
-/// No board's power is believed to lag by more than this, ms: many times what was seen of one; and where readings show no lag, by no more
-/// than that.
+/// No board's power is believed to lag by more than this, ms: many times what was seen of one.
 pub const MOST_LAG: f64 = 8.0;
-pub const USUAL_LAG: f64 = 3.0;
 /// Time constants that are tried of a power that follows exponentially, ms.
 const TAUS: [f64; 7] = [0.5, 1.0, 2.0, 3.0, 4.5, 6.0, MOST_LAG];
 /// A rise may be so much slower than a fall, or faster (share of the mean).
