@@ -107,7 +107,7 @@ fn a_counter_that_starts_again() {
     total_holds(&report);
     let told = check(&report, "counter:gpu0");
     assert!(
-        told["detail"].as_str().is_some_and(|d| d.contains("reset 1 times")),
+        told["detail"].as_str().is_some_and(|d| d.contains("reset 1 time;")),
         "{told}"
     );
 }
@@ -119,6 +119,11 @@ fn a_counter_that_stands_still() {
         right(&report, path);
     }
     total_holds(&report);
+    let told = check(&report, "counter:gpu0");
+    assert!(
+        told["detail"].as_str().is_some_and(|d| d.contains("stood still for")),
+        "{told}"
+    );
 }
 
 #[test]
