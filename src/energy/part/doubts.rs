@@ -118,6 +118,36 @@ fn step_of(mut values: Vec<f64>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::energy::curve::{PowerRange, Story};
+
+    #[test]
+    fn more_than_the_board_can_draw_is_no_figure() {
+        let curve = Curve {
+            cells: Vec::new(),
+            range: PowerRange {
+                floor: 30.0,
+                ceiling: 400.0,
+            },
+            method: Method::Integral,
+            story: Story::default(),
+            delay_sd_s: 0.0,
+        };
+        let figure = |joules: f64| Figure {
+            joules,
+            u95: 5.0,
+            scale: 0.0,
+            upper: joules + 5.0,
+            guess: 0.0,
+            common: 0.0,
+            method: Method::Regression,
+        };
+        // A second each: 400 W are the limit, and a little more is not impossible.
+        let mut figures = [figure(450.0), figure(900.0)];
+        beyond_the_device(&mut figures, &[1.0, 1.0], &curve);
+        assert_eq!(figures[0], figure(450.0));
+        assert_eq!(figures[1].present().grade, Grade::Unresolved);
+        assert_eq!(figures[1].upper, 500.0);
+    }
 
     #[test]
     fn a_step_is_seen_where_all_values_keep_to_it() {

@@ -189,3 +189,32 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_warning_that_a_check_says_is_said_once() {
+    let mut analysis = fixture::training();
+    analysis.checks = vec![Check {
+        name: "coverage:gpu0".into(),
+        status: CheckStatus::Warn,
+        detail: "a hole".into(),
+    }];
+    analysis.warnings = vec!["a hole".into(), "something else".into()];
+    let text = plain(&analysis);
+    assert_eq!(text.matches("a hole").count(), 1, "{text}");
+    assert!(text.contains("  - something else"), "{text}");
+}
+
+#[test]
+fn devices_are_named_as_a_range_only_where_they_follow_on_each_other() {
+    let mut analysis = fixture::training();
+    let gpu = analysis.devices[0].clone();
+    let numbered = |index: u32| {
+        let mut one = gpu.clone();
+        one.device.id.0 = format!("gpu{index}");
+        one.device.index = Some(index);
+        one
+    };
+    analysis.devices = [0, 1, 2, 3, 5, 7].map(numbered).to_vec();
+    let text = plain(&analysis);
+    assert!(text.contains("sensor of gpu0…gpu3, gpu5, gpu7"), "{text}");
+}

@@ -3,6 +3,7 @@
 use super::*;
 use crate::energy::sensor_model::design::Shape;
 use crate::energy::sensor_model::rows::Seen;
+use crate::energy::sensor_model::uneven;
 use crate::energy::timeline::Timeline;
 
 /// Two parts of 9 ms and 11 ms of nothing else, 300 times.
@@ -155,4 +156,50 @@ fn what_neighbours_errors_have_in_common_is_found_and_counted_once() {
         "{found} {fresh}"
     );
     assert!((solution.values[2] - 90.0).abs() < 2.0, "{:?}", &solution.values[..3]);
+}
+
+#[test]
+fn windows_that_all_look_at_one_phase_are_uneven_and_those_that_look_at_all_are_not() {
+    let timeline = timeline();
+    let overlap = Overlap::new(&timeline);
+    let setting = setting(&overlap, 0.1);
+    let watts = [300.0, 100.0, 200.0];
+    let share = |every_s: f64| {
+        let at = |i: u32| Row {
+            end: Seen {
+                predicted: 0.0085 + every_s * f64::from(i),
+                shift: 0.0,
+            },
+            start: None,
+            length: 0.0,
+            watts: 0.0,
+        };
+        let mut looks = rows(&overlap, watts, 0.0);
+        looks.rows = (0..280).map(at).collect();
+        uneven::share(&setting, &stream(&looks), &watts)
+    };
+    // 9 ms of 300 W, 9 of 100 and 11 of 200 are 200 W; every 29 ms the first is seen.
+    assert!((share(0.029) - 0.5).abs() < 0.01, "{}", share(0.029));
+    assert!(share(0.0103) < 0.01, "{}", share(0.0103));
+}
+
+#[test]
+fn a_power_that_follows_exponentially_is_told_by_its_own_time_constant() {
+    let timeline = timeline();
+    let overlap = Overlap::new(&timeline);
+    let setting = setting(&overlap, 0.1);
+    let watts = [300.0, 100.0, 200.0];
+    let mut slow = rows(&overlap, [0.0; 3], 0.0);
+    let mut design = Design::new(&overlap, 3);
+    let theta = Theta { response: 3.0, ..THETA };
+    for row in &mut slow.rows {
+        design.row(row, &theta, None);
+        row.watts += dot(&design.columns, &watts);
+    }
+    let left = |own: f64| {
+        let stream = Stream { own, ..stream(&slow) };
+        solve(&setting, &[stream], None).residuals[0].0
+    };
+    assert!((3.0..5.0).contains(&left(3.0)), "noise of 4 W^2: {}", left(3.0));
+    assert!(left(0.0) > 3.0 * left(3.0), "{} and {}", left(0.0), left(3.0));
 }
