@@ -126,14 +126,9 @@ fn average(
         for &leaf in &setting.active {
             by[leaf] = (one.powers[leaf] - about[leaf]) * inputs.seconds[leaf] + lagging[leaf];
         }
-        let is_possible = one.course.lag() <= ramp::MOST_LAG;
         Possible {
-            weight: if is_possible { one.weight } else { 0.0 },
-            against_best: if is_possible {
-                one.against_best
-            } else {
-                f64::NEG_INFINITY
-            },
+            weight: one.weight,
+            against_best: one.against_best,
             lag: if by_power { one.course.lag() } else { 0.0 },
             by,
         }

@@ -13,7 +13,7 @@ use crate::energy::timeline::Timeline;
 use super::design::{Shape, Theta};
 use super::fit::{self, Setting, Stream};
 
-/// Lengths of a linear ramp that are tried, ms.
+/// Lengths of a linear ramp that are tried, ms: to twice the longest lag.
 const LENGTHS: [f64; 13] = [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.5, 12.0, 16.0];
 /// How likely no ramp is, and how fast longer ramps become unlikely, ms.
 const BELIEVED: f64 = 0.7;
@@ -162,8 +162,8 @@ pub fn unequal(timeline: &Timeline, powers: &[f64], lag_ms: f64) -> Vec<f64> {
         .collect()
 }
 
-/// How likely a course is before looking: no ramp, or one whose lag is of an exponential distribution. The linear one of no length
-/// stands for none.
+/// How likely a course is before looking: no ramp, or one whose length or time constant is of an exponential distribution. The linear one
+/// of no length stands for none.
 fn believed(course: Course) -> f64 {
     let (of_kind, at) = match course {
         Course::Linear(length) => (&LENGTHS[1..], length),
