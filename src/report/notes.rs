@@ -74,8 +74,13 @@ pub fn legend(analysis: &Analysis) -> Vec<String> {
         ""
     };
     if energies.iter().any(|e| e.grade != Grade::Unresolved) || unresolved {
+        let estimated = if energies.iter().any(|e| e.method == Method::Estimate) {
+            ", with 30 % of what is an estimate,"
+        } else {
+            ""
+        };
         notes.push(format!(
-            "grade: the interval is under 2 % (A), 10 % (B) or 30 % (C) of the value{question_mark}"
+            "grade: the interval{estimated} is under 2 % (A), 10 % (B) or 30 % (C) of the value{question_mark}"
         ));
     }
     if energies.iter().any(|e| e.method == Method::Estimate) {
