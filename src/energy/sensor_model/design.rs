@@ -43,6 +43,14 @@ pub struct Theta {
     pub response: f64,
 }
 
+impl Theta {
+    /// What a sensor with these properties shows of a power that follows with a time constant of `own` ms, where it has no response itself.
+    pub fn behind(self, own: f64) -> Self {
+        let response = if self.response > 0.0 { self.response } else { own };
+        Self { response, ..self }
+    }
+}
+
 /// How many properties a fit finds: window, delay, follow, response.
 pub const PROPERTIES: usize = 4;
 

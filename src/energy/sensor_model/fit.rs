@@ -31,7 +31,7 @@ pub struct Stream<'a> {
     pub theta: Theta,
     /// Variance of the blur from ramps of the power, ms^2.
     pub ramp: f64,
-    /// Time constant with which the power itself follows, ms; counts where the sensor has no response of its own.
+    /// Time constant with which the power itself follows, ms ([`Theta::behind`]).
     pub own: f64,
     /// Standard deviation of a row about the model, watts.
     pub noise: f64,
@@ -151,10 +151,7 @@ pub fn visit_raw(setting: &Setting, stream: &Stream, powers: Option<&[f64]>, mut
     let mut columns = vec![0.0; setting.unknowns()];
     let places = setting.theta_at(stream);
     let count = setting.active.len();
-    let mut theta = stream.theta;
-    if theta.response == 0.0 {
-        theta.response = stream.own;
-    }
+    let theta = stream.theta.behind(stream.own);
     for row in &stream.rows.rows {
         let (start, end) = Design::window(row, &theta);
         if start < 0.0 || end > setting.run_s {
@@ -336,8 +333,7 @@ pub fn powers(setting: &Setting, solution: &Solution) -> Vec<f64> {
     powers
 }
 
-/// Gauss-Newton: find the streams' properties, from leaf powers `known` before if there are any, in at most `most` steps. Returns the
-/// last solution.
+/// Gauss-Newton: the streams' properties, from leaf powers `known` before if there are any, in at most `most` steps; the last solution.
 pub fn converge(setting: &Setting, streams: &mut [Stream], mut known: Option<Vec<f64>>, most: usize) -> Solution {
     let mut left = most;
     loop {
