@@ -106,8 +106,9 @@ impl Figure {
 /// several boards of one model show the same sign for all, and independent between makes.
 pub fn sum<'a>(parts: impl IntoIterator<Item = (&'a Figure, &'a Device)>) -> Option<Figure> {
     let mut sum: Option<Figure> = None;
-    let (mut variance, mut slack) = (0.0, 0.0);
+    let (mut variance, mut slack, mut lifted) = (0.0, 0.0, 0.0_f64);
     let mut makes: Vec<(&Device, f64, f64)> = Vec::new();
+    let mut below = 0.0;
     for (figure, device) in parts {
         let so_far = sum.get_or_insert(Figure {
             joules: 0.0,
@@ -122,7 +123,11 @@ pub fn sum<'a>(parts: impl IntoIterator<Item = (&'a Figure, &'a Device)>) -> Opt
         so_far.guess += figure.guess;
         so_far.method = Figure::weaker(so_far.method, figure.method);
         variance += figure.u95.powi(2) - figure.common.powi(2);
-        slack += (figure.upper - figure.joules).powi(2) - figure.common.powi(2);
+        // A bound may lie below the value, which is then no figure: that much is certain, and not by chance.
+        let room = figure.upper - figure.joules;
+        below += room.min(0.0);
+        slack += room.max(0.0).powi(2) - figure.common.min(room.max(0.0)).powi(2);
+        lifted += figure.common.min(room.max(0.0));
         match makes
             .iter_mut()
             .find(|(d, ..)| d.source == device.source && d.name == device.name)
@@ -137,7 +142,7 @@ pub fn sum<'a>(parts: impl IntoIterator<Item = (&'a Figure, &'a Device)>) -> Opt
     let sum = sum.as_mut()?;
     let common = makes.iter().map(|(.., c)| c * c).sum::<f64>();
     sum.u95 = (variance.max(0.0) + common).sqrt();
-    sum.upper = sum.joules + (slack.max(0.0) + common).sqrt();
+    sum.upper = sum.joules + below + (slack.max(0.0) + lifted.powi(2)).sqrt();
     sum.common = common.sqrt();
     sum.scale = makes.iter().map(|(_, s, _)| s * s).sum::<f64>().sqrt();
     Some(*sum)
@@ -247,6 +252,23 @@ mod tests {
             "{whole:?}"
         );
         assert!((whole.upper - 400.0 - whole.u95).abs() < 1e-9, "{whole:?}");
+    }
+
+    #[test]
+    fn a_bound_of_one_board_is_the_bound_of_their_sum() {
+        let one = Figure {
+            joules: 900.0,
+            u95: 900.0,
+            scale: 0.0,
+            upper: 500.0,
+            guess: 0.0,
+            common: 4.0,
+            method: Method::Regression,
+        };
+        let board = laws::gpu(0);
+        assert_eq!(sum([(&one, &board)]).expect("one board").upper, 500.0);
+        let capped = Figure { upper: 902.0, ..one };
+        assert_eq!(sum([(&capped, &board)]).expect("one board").upper, 902.0);
     }
 
     #[test]
