@@ -28,6 +28,7 @@ mod response;
 mod rivals;
 mod rows;
 mod shapes;
+mod skew;
 mod ticks;
 mod uneven;
 
@@ -345,6 +346,7 @@ fn setting<'a>(inputs: &Inputs, overlap: &'a Overlap<'a>, rows: usize) -> Settin
         watts_sd: 0.5 * (inputs.range.ceiling - inputs.range.floor),
         active: (0..leaves).filter(|&l| inputs.seconds[l] > 0.0).collect(),
         siblings: Vec::new(),
+        skewed_ms: None,
     }
 }
 

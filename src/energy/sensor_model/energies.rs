@@ -3,12 +3,13 @@
 use crate::energy::shares;
 
 use super::covariance;
-use super::design::{PROPERTIES, Shape};
+use super::design::{PROPERTIES, Shape, Theta};
 use super::fit::{self, Setting, Stream};
 use super::halves;
 use super::matrix::Symmetric;
 use super::ramp::{self, Assumed, Course};
 use super::rows::Rows;
+use super::skew;
 use super::{Inputs, Ramp};
 
 /// Lags (ms) for which it is worked out what they move; between them it is very nearly linear.
@@ -18,6 +19,8 @@ const KNOTS: [f64; 5] = [0.0, 0.5, 1.5, 3.0, ramp::MOST_LAG];
 const EXCLUDED: f64 = 1.92;
 /// How much of a low pass may be the power's, ms.
 const LOW_PASS_OWN: f64 = 3.0;
+/// Edges that are blurred by more than this (half-width, ms) do not show how rises differ from falls.
+const SHARP_MS: f64 = 2.0;
 
 /// Leaf energies and their covariance from streams that converged without ramps; `all` are their rows without thinning.
 pub fn energies<'a>(
@@ -43,16 +46,28 @@ pub fn energies<'a>(
         stream.rows = all(stream);
     }
     let powers = fit::refine(setting, streams, about.clone());
-    let solution = fit::solve(setting, streams, Some(&powers));
+    let response = response(streams);
+    let longest_ms = longest_lag(&assumed).max(own_ms(response));
+    let skewed = Setting {
+        skewed_ms: streams.iter().all(shows_skew).then_some(longest_ms),
+        ..setting.clone()
+    };
+    let solution = fit::solve(&skewed, streams, Some(&powers));
     let fitted = fit::powers(setting, &solution);
-    let (gradients, active) = of(streams, &powers, &solution);
+    let skew = skew::unequal(inputs.timeline, &fitted, longest_ms);
+    let mut gradients = covariance::gradients(setting, &solution, inputs.seconds, &drift_s);
+    for (gradient, &leaf) in gradients.iter_mut().zip(&setting.active) {
+        gradient[setting.skew_at()] = skew[leaf];
+    }
+    let active = covariance::of_energies(&skewed, streams, &powers, &solution, &gradients);
     let looks = looks(setting, streams, &powers);
     let leaves = setting.leaves;
     let mut energies = vec![0.0; leaves];
     let mut covariance = Symmetric::zero(leaves);
+    let share = solution.values[setting.skew_at()];
     for (i, &leaf) in setting.active.iter().enumerate() {
         // The gradient's own entry is the time, drift included.
-        energies[leaf] = fitted[leaf] * gradients[i][i];
+        energies[leaf] = fitted[leaf] * gradients[i][i] + share * skew[leaf];
         for (j, &other) in setting.active.iter().enumerate() {
             covariance.a[leaf * leaves + other] = active.at(i, j);
         }
@@ -62,11 +77,14 @@ pub fn energies<'a>(
     let ramp = average(
         inputs,
         setting,
-        (&assumed, response(streams)),
+        (&assumed, response),
         (&about, &fitted),
         &mut energies,
         &mut covariance,
     );
+    if skewed.skewed_ms.is_none() {
+        add_skew(inputs, skew, &mut covariance);
+    }
     let widened = inflation.max(1.0).sqrt();
     let spread = |place: Option<usize>| place.map_or(0.0, |i| widened * solution.inverse.at(i, i).max(0.0).sqrt());
     Estimate {
@@ -113,7 +131,7 @@ fn average(
             Course::Linear(length) => (0..setting.leaves)
                 .map(|leaf| between(&knots, leaf, 0.5 * length))
                 .collect(),
-            Course::Exponential(tau) => ramp::followed(inputs.timeline, fitted, (tau, tau)),
+            Course::Exponential(tau) => skew::followed(inputs.timeline, fitted, tau),
         }
     };
     let of = |one: &Assumed, by_power: bool| {
@@ -133,8 +151,7 @@ fn average(
             by,
         }
     };
-    let is_linear = |one: &&Assumed| matches!(one.course, Course::Linear(_));
-    let (linear, exponential): (Vec<&Assumed>, Vec<&Assumed>) = assumed.iter().partition(is_linear);
+    let (linear, exponential) = by_kind(assumed);
     let whose: &[bool] = if response.is_some() { &[true] } else { &[true, false] };
     let ways = [&linear, &exponential]
         .into_iter()
@@ -169,25 +186,54 @@ fn average(
         covariance.add_outer(0.25, &off, &off);
     }
     // Of the response that was found, nothing tells how much is the power's.
-    let own_ms = response.unwrap_or(0.0).min(ramp::MOST_LAG);
+    let own_ms = own_ms(response);
     let off = carried(Course::Exponential(own_ms));
-    covariance.add_outer(0.25, &off, &off);
-    let longest_ms = longest_lag(&found).max(own_ms);
-    let mut off = ramp::unequal(inputs.timeline, fitted, longest_ms);
-    // What all leaves have together the readings have seen, whatever the course.
-    let (sum, seconds) = (off.iter().sum::<f64>(), inputs.seconds.iter().sum::<f64>().max(1e-9));
-    off.iter_mut()
-        .zip(inputs.seconds)
-        .for_each(|(off, own)| *off -= sum * own / seconds);
     covariance.add_outer(0.25, &off, &off);
     energies.iter_mut().zip(&middle).for_each(|(e, m)| *e += m);
     let sd_ms = 0.5 * (farthest_ms - lag_ms).abs().hypot(own_ms);
     Ramp { lag_ms, sd_ms }
 }
 
+/// How much of a response (ms) may be the power's own.
+fn own_ms(response: Option<f64>) -> f64 {
+    response.unwrap_or(0.0).min(ramp::MOST_LAG)
+}
+
 /// The longest lag that is not excluded, ms.
-fn longest_lag(found: &[(f64, Vec<f64>)]) -> f64 {
-    found.iter().map(|one| one.0).fold(0.0, f64::max)
+fn longest_lag(assumed: &[Assumed]) -> f64 {
+    let of = |one: &Assumed| Possible {
+        weight: one.weight,
+        against_best: one.against_best,
+        lag: one.course.lag(),
+        by: Vec::new(),
+    };
+    let of_kind = |kind: Vec<&Assumed>| not_excluded(&kind.into_iter().map(of).collect::<Vec<_>>());
+    let (linear, exponential) = by_kind(assumed);
+    let found = [of_kind(linear), of_kind(exponential)];
+    found.iter().flatten().map(|one| one.0).fold(0.0, f64::max)
+}
+
+/// The linear courses, and the others.
+fn by_kind(assumed: &[Assumed]) -> (Vec<&Assumed>, Vec<&Assumed>) {
+    assumed.iter().partition(|one| matches!(one.course, Course::Linear(_)))
+}
+
+/// Whether rows of the stream show how rises differ from falls: sharp edges of boxcars do.
+fn shows_skew(stream: &Stream) -> bool {
+    let Theta {
+        shape, blur, response, ..
+    } = stream.theta;
+    let is_sharp = 3.0 * blur <= SHARP_MS * SHARP_MS;
+    shape == Shape::Boxcar && response == 0.0 && stream.own == 0.0 && is_sharp
+}
+
+/// Rises that differ from falls, where no reading shows it. What all leaves have together the readings have seen, whatever the course.
+fn add_skew(inputs: &Inputs, mut off: Vec<f64>, covariance: &mut Symmetric) {
+    let (sum, seconds) = (off.iter().sum::<f64>(), inputs.seconds.iter().sum::<f64>().max(1e-9));
+    off.iter_mut()
+        .zip(inputs.seconds)
+        .for_each(|(off, own)| *off -= sum * own / seconds);
+    covariance.add_outer(skew::SHARE_SD.powi(2), &off, &off);
 }
 
 /// Time constant (ms) of what comes before a boxcar, where one was found: the sensor's response, or the power's own. A sensor that is a low

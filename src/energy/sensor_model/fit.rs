@@ -5,8 +5,11 @@
 //! doubt about the powers. What the data cannot tell keeps the prior's width, and comes out as unresolved.
 //!
 //! Unknowns, in this order: leaf powers (W), drift amplitudes (relative), gain of power readings against the counter (relative),
-//! window, delay, follow, response of the power stream, delay, follow of the counter. The blur is a function of `follow` and of the ramps
+//! window, delay, follow, response of the power stream, delay, follow of the counter, and the share by which rises are slower than falls
+//! (`skew`). The blur is a function of `follow` and of the ramps
 //! assumed (`ramp`).
+
+mod priors;
 
 use std::ops::Range;
 
@@ -14,6 +17,8 @@ use super::design::{Design, PROPERTIES, Theta};
 use super::matrix::{Symmetric, dot};
 use super::overlap::Overlap;
 use super::rows::{Row, Rows};
+use super::skew::Column;
+use priors::priors;
 
 /// What is believed before looking, with standard deviations.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -52,6 +57,7 @@ impl Stream<'_> {
 }
 
 /// Everything that is common to all rows.
+#[derive(Clone)]
 pub struct Setting<'a> {
     pub overlap: &'a Overlap<'a>,
     /// Leaves that have time in the run.
@@ -67,6 +73,8 @@ pub struct Setting<'a> {
     pub watts_sd: f64,
     /// Leaves that are parts of one phase.
     pub siblings: Vec<Siblings>,
+    /// The lag about which rises may differ from falls, ms, where that is an unknown.
+    pub skewed_ms: Option<f64>,
 }
 
 /// Parts of one phase: which of the active leaves, and how far each of their powers is from the phase's, watts (standard deviation).
@@ -100,7 +108,7 @@ const NO_CHANCE: f64 = 4.0;
 
 impl Setting<'_> {
     pub fn unknowns(&self) -> usize {
-        self.active.len() + self.drift + 7
+        self.active.len() + self.drift + 8
     }
     pub fn gain_at(&self) -> usize {
         self.active.len() + self.drift
@@ -113,6 +121,9 @@ impl Setting<'_> {
             false => [Some(at), Some(at + 1), Some(at + 2), response],
             true => [None, Some(at + 4), Some(at + 5), None],
         }
+    }
+    pub fn skew_at(&self) -> usize {
+        self.gain_at() + 7
     }
     /// cos(pi j s) of the drift at time `t`, j from 1.
     pub fn cosine(&self, j: usize, t: f64) -> f64 {
@@ -152,6 +163,9 @@ pub fn visit_raw(setting: &Setting, stream: &Stream, powers: Option<&[f64]>, mut
     let places = setting.theta_at(stream);
     let count = setting.active.len();
     let theta = stream.theta.behind(stream.own);
+    let skewed = setting.skewed_ms.zip(powers);
+    let column = skewed.map(|(lag_ms, powers)| Column::new(setting.overlap.timeline(), powers, lag_ms));
+    let mut skew = column.as_ref().map(Column::of_windows);
     for row in &stream.rows.rows {
         let (start, end) = Design::window(row, &theta);
         if start < 0.0 || end > setting.run_s {
@@ -175,6 +189,9 @@ pub fn visit_raw(setting: &Setting, stream: &Stream, powers: Option<&[f64]>, mut
                     columns[*place] = derivative;
                 }
             }
+        }
+        if let Some(skew) = &mut skew {
+            columns[setting.skew_at()] = skew(start, end);
         }
         visit(row, &columns, row.watts);
     }
@@ -281,47 +298,6 @@ impl Sums {
         let free = (self.rows as f64 - setting.active.len() as f64).max(1.0);
         (sum.max(0.0) / free, self.rows)
     }
-}
-
-/// Precision of the unknowns a priori, and the values it pulls to (for the sensor's properties: the step from the present one).
-fn priors(setting: &Setting, streams: &[Stream]) -> (Symmetric, Vec<f64>) {
-    let n = setting.unknowns();
-    // An unknown that no stream has stays at nothing.
-    let mut precision = vec![1e12; n];
-    let mut pull = vec![0.0; n];
-    for i in 0..setting.active.len() {
-        precision[i] = setting.watts_sd.powi(-2);
-        pull[i] = setting.watts;
-    }
-    precision[setting.active.len()..setting.gain_at()].fill(DRIFT_SD.powi(-2));
-    if streams.len() > 1 {
-        precision[setting.gain_at()] = GAIN_SD.powi(-2);
-    }
-    for stream in streams {
-        let p = &stream.prior;
-        let believed = [
-            (p.theta.window - stream.theta.window, p.window_sd),
-            (p.theta.delay - stream.theta.delay, p.delay_sd),
-            (p.theta.follow - stream.theta.follow, p.follow_sd),
-            (p.theta.response - stream.theta.response, p.theta.response.max(1e-3)),
-        ];
-        for (place, (step, sd)) in setting.theta_at(stream).into_iter().zip(believed) {
-            if let Some(place) = place {
-                precision[place] = sd.powi(-2);
-                pull[place] = step;
-            }
-        }
-    }
-    let mut all = Symmetric::diagonal(&precision);
-    for Siblings { of_active, sd } in &setting.siblings {
-        // A phase's own power, and each part's distance from it: covariance a 11^T + b I, its inverse by Sherman and Morrison.
-        let (a, b) = (setting.watts_sd.powi(2), sd.powi(2));
-        let common = 1.0 / (of_active.len() as f64 + b / a) / b;
-        for (i, j) in of_active.clone().flat_map(|i| of_active.clone().map(move |j| (i, j))) {
-            all.a[i * n + j] = if i == j { 1.0 / b - common } else { -common };
-        }
-    }
-    (all, pull)
 }
 
 /// Leaf powers of a solution, for all leaves (those without time: the mean).

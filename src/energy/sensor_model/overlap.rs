@@ -46,6 +46,10 @@ impl<'a> Overlap<'a> {
         }
     }
 
+    pub fn timeline(&self) -> &'a Timeline {
+        self.timeline
+    }
+
     /// Add `weight` times A(t) to `sums`. Before and after the run the device is outside every phase.
     pub fn add(&self, t: f64, weight: f64, cursor: &mut Cursor, sums: &mut [f64]) {
         let edges = &self.timeline.edges;

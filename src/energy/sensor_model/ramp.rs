@@ -22,8 +22,6 @@ const USUAL_MS: f64 = 2.0;
 pub const MOST_LAG: f64 = 8.0;
 /// Time constants that are tried of a power that follows exponentially, ms.
 const TAUS: [f64; 7] = [0.5, 1.0, 2.0, 3.0, 4.5, 6.0, MOST_LAG];
-/// A rise may be so much slower than a fall, or faster (share of the mean).
-const UNEQUAL: f64 = 0.5;
 /// Worse by this (logarithm of likelihood) than the best: not pursued.
 const HOPELESS: f64 = 9.0;
 /// Steps from one length to the next: the other properties hardly move.
@@ -132,36 +130,6 @@ fn follow(stream: &mut Stream, course: Course) {
     stream.settle_blur();
 }
 
-/// Energy that each leaf has more than its power says where the power follows its phases exponentially, rising with one time constant
-/// (ms) and falling with another.
-pub fn followed(timeline: &Timeline, powers: &[f64], (rise_ms, fall_ms): (f64, f64)) -> Vec<f64> {
-    let mut carried = vec![0.0; timeline.leaves];
-    let mut now: Option<f64> = None;
-    for (i, &state) in timeline.states.iter().enumerate() {
-        let shares = &timeline.table[state as usize];
-        let watts: f64 = shares.iter().map(|&(leaf, share)| share * powers[leaf]).sum();
-        let seconds = (timeline.edges[i + 1] - timeline.edges[i]) as f64 * 1e-9;
-        let behind = now.unwrap_or(watts) - watts;
-        let tau = 1e-3 * if behind < 0.0 { rise_ms } else { fall_ms };
-        let left = if tau > 0.0 { (-seconds / tau).exp() } else { 0.0 };
-        for &(leaf, share) in shares {
-            carried[leaf] += share * behind * tau * (1.0 - left);
-        }
-        now = Some(watts + behind * left);
-    }
-    carried
-}
-
-/// What unequal rises and falls about a mean lag (ms) add to that.
-pub fn unequal(timeline: &Timeline, powers: &[f64], lag_ms: f64) -> Vec<f64> {
-    let of = |share: f64| followed(timeline, powers, ((1.0 + share) * lag_ms, (1.0 - share) * lag_ms));
-    of(UNEQUAL)
-        .iter()
-        .zip(of(0.0))
-        .map(|(more, equal)| more - equal)
-        .collect()
-}
-
 /// How likely a course is before looking: no ramp, or one whose length or time constant is of an exponential distribution. The linear one
 /// of no length stands for none.
 fn believed(course: Course) -> f64 {
@@ -231,30 +199,6 @@ mod tests {
         let all = linear.chain(TAUS.into_iter().map(Course::Exponential));
         let sum: f64 = all.map(believed).sum();
         assert!((sum - 1.0).abs() < 1e-12, "{sum}");
-    }
-
-    #[test]
-    fn what_an_exponential_moves_is_its_time_constant_for_long_phases_and_less_for_short_ones() {
-        let timeline = |ms: i64| Timeline {
-            edges: (0..=10).map(|i| i * ms * 1_000_000).collect(),
-            states: (0..10).map(|i| i % 2).collect(),
-            table: vec![vec![(0, 1.0)], vec![(1, 1.0)]],
-            leaves: 2,
-        };
-        let powers = [100.0, 300.0];
-        let long = followed(&timeline(100), &powers, (1.0, 1.0));
-        assert!(
-            (long[1] + 5.0 * 0.2).abs() < 1e-6 && (long[0] - 4.0 * 0.2).abs() < 1e-6,
-            "{long:?}"
-        );
-        let short = followed(&timeline(1), &powers, (10.0, 10.0));
-        assert!(short[1] < 0.0 && short[1] > -5e-3 * 200.0, "{short:?}");
-        // It rises more slowly than it falls: both phases have more than a lag would leave the first and less the second.
-        let off = unequal(&timeline(100), &powers, 1.0);
-        assert!(
-            (off[1] + 0.5e-3 * 200.0 * 5.0).abs() < 1e-6 && (off[0] + 0.5e-3 * 200.0 * 4.0).abs() < 1e-6,
-            "{off:?}"
-        );
     }
 
     #[test]

@@ -32,6 +32,7 @@ fn setting<'a>(overlap: &'a Overlap<'a>, relative: f64) -> Setting<'a> {
         watts: 200.0,
         watts_sd: 150.0,
         siblings: vec![parts],
+        skewed_ms: None,
     }
 }
 
