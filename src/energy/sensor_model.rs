@@ -18,6 +18,7 @@ mod fit;
 mod halves;
 mod in_step;
 mod kind;
+mod lags;
 mod lattice;
 mod lock;
 mod matrix;

@@ -14,8 +14,9 @@ use crate::energy::timeline::Timeline;
 
 /// A rise may be so much slower than a fall, or faster (share of the mean, 95 %).
 const UNEQUAL: f64 = 0.5;
-/// Standard deviation of u.
+/// Standard deviation of u; and where falls, or rises, take no time at all.
 pub const SHARE_SD: f64 = 0.5;
+pub const MOST: f64 = 1.0 / UNEQUAL;
 
 /// Time constants of rises and falls, ms.
 #[derive(Debug, Clone, Copy)]
@@ -80,12 +81,21 @@ impl<'a> Follower<'a> {
         let seconds = (to - from) as f64 * 1e-9;
         let own = self.within(seconds);
         self.so_far += own;
-        let left = if self.tau > 0.0 { (-seconds / self.tau).exp() } else { 0.0 };
+        let left = if self.tau > 0.0 {
+            (-seconds / self.tau).exp()
+        } else {
+            0.0
+        };
         let before = self.of(self.segment) + self.behind * left;
         self.segment += 1;
         if self.segment < self.timeline.states.len() {
             self.behind = before - self.of(self.segment);
-            self.tau = 1e-3 * if self.behind < 0.0 { self.constants.rise } else { self.constants.fall };
+            self.tau = 1e-3
+                * if self.behind < 0.0 {
+                    self.constants.rise
+                } else {
+                    self.constants.fall
+                };
         }
         own
     }
@@ -193,7 +203,8 @@ mod tests {
         // It rises more slowly than it falls: both phases have more than a lag would leave the first and less the second.
         let off = unequal(&timeline(100), &POWERS, 1.0);
         assert!(
-            (off[1] + UNEQUAL * 1e-3 * 200.0 * 5.0).abs() < 1e-6 && (off[0] + UNEQUAL * 1e-3 * 200.0 * 4.0).abs() < 1e-6,
+            (off[1] + UNEQUAL * 1e-3 * 200.0 * 5.0).abs() < 1e-6
+                && (off[0] + UNEQUAL * 1e-3 * 200.0 * 4.0).abs() < 1e-6,
             "{off:?}"
         );
     }
@@ -205,7 +216,12 @@ mod tests {
         let mut of = column.of_windows();
         // Within the first phase; over the first rise; over that and the fall behind it; over everything.
         let joules = UNEQUAL * 1e-3 * 200.0;
-        let expected = [(0.01, 0.09, 0.0), (0.05, 0.15, 1.0), (0.06, 0.26, 2.0), (0.07, 1.2, 9.0)];
+        let expected = [
+            (0.01, 0.09, 0.0),
+            (0.05, 0.15, 1.0),
+            (0.06, 0.26, 2.0),
+            (0.07, 1.2, 9.0),
+        ];
         for (start, end, edges) in expected {
             let seen = of(start, end) * (end - start);
             assert!((seen + edges * joules).abs() < 1e-6, "{start} to {end}: {seen}");

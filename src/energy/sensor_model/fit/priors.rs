@@ -47,4 +47,3 @@ pub fn priors(setting: &Setting, streams: &[Stream]) -> (Symmetric, Vec<f64>) {
     }
     (all, pull)
 }
-

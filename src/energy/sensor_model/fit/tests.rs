@@ -204,3 +204,38 @@ fn a_power_that_follows_exponentially_is_told_by_its_own_time_constant() {
     assert!((3.0..5.0).contains(&left(3.0)), "noise of 4 W^2: {}", left(3.0));
     assert!(left(0.0) > 3.0 * left(3.0), "{} and {}", left(0.0), left(3.0));
 }
+
+#[test]
+fn rises_that_are_slower_than_falls_are_found_beside_the_powers_and_no_delay_is_taken_for_them() {
+    const WATTS: [f64; 3] = [150.0, 300.0, 90.0];
+    let timeline = timeline();
+    let overlap = Overlap::new(&timeline);
+    let column = Column::new(&timeline, &WATTS, 1.0);
+    let found = |u: f64, late_ms: f64| {
+        let mut rows = rows(&overlap, WATTS, 0.0);
+        let mut skew = column.of_windows();
+        for row in &mut rows.rows {
+            let (start, end) = Design::window(row, &THETA);
+            row.watts += u * skew(start, end);
+            row.end.predicted += 1e-3 * late_ms;
+        }
+        let mut stream = stream(&rows);
+        stream.prior.delay_sd = 3.0;
+        let setting = Setting {
+            skewed_ms: Some(1.0),
+            siblings: Vec::new(),
+            ..setting(&overlap, 0.1)
+        };
+        let solution = solve(&setting, &[stream], Some(&WATTS));
+        let at = setting.skew_at();
+        (solution.values[at], solution.inverse.at(at, at).sqrt())
+    };
+    for (u, late_ms) in [(0.0, 0.0), (0.8, 0.0), (-0.8, 0.0), (0.0, 0.3)] {
+        let (share, sd) = found(u, late_ms);
+        assert!(sd < 0.15, "the readings tell: {sd}");
+        assert!(
+            (share - u).abs() < 3.0 * sd,
+            "{u}, {late_ms} ms late: {share} give or take {sd}"
+        );
+    }
+}
