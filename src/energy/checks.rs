@@ -29,7 +29,7 @@ pub fn of_device(device: &Device, story: &Story, run_s: f64) -> Vec<Check> {
         checks.push(of_counter(device, story));
     }
     if let Some((ratio, seconds)) = story.counter_over_integral {
-        checks.push(agreement(device, ratio, seconds));
+        checks.push(agreement(device, story.contradiction().is_some(), ratio, seconds));
     }
     if let Some((ratio, seconds)) = story.samples_over_polled {
         checks.push(of_samples(device, ratio, seconds));
@@ -91,14 +91,18 @@ fn coverage(device: &Device, story: &Story, run_s: f64) -> Check {
 }
 
 /// Counter against integral. Short runs differ by their edges alone: a tenth of a second of it is allowed for.
-fn agreement(device: &Device, ratio: f64, seconds: f64) -> Check {
+fn agreement(device: &Device, is_contradiction: bool, ratio: f64, seconds: f64) -> Check {
     let id = &device.id;
-    let off = (ratio - 1.0).abs();
-    let allowed = 0.02 + 0.1 / seconds.max(0.1);
-    let status = match off {
-        o if o < allowed => CheckStatus::Pass,
-        o if o < 0.10 + allowed => CheckStatus::Warn,
-        _ => CheckStatus::Fail,
+    let is_usual = (ratio - 1.0).abs() < Story::usual_difference(seconds);
+    let status = match (is_usual, is_contradiction) {
+        (true, _) => CheckStatus::Pass,
+        (_, false) => CheckStatus::Warn,
+        (_, true) => CheckStatus::Fail,
+    };
+    let reach = if is_contradiction {
+        ", and its tolerance and the grades allow for what the power readings say"
+    } else {
+        ""
     };
     let detail = match status {
         CheckStatus::Pass => format!(
@@ -106,7 +110,7 @@ fn agreement(device: &Device, ratio: f64, seconds: f64) -> Check {
             100.0 * (ratio - 1.0)
         ),
         _ => format!(
-            "the counter of {id} says {:+.1} % against the integral of its power readings over {seconds:.0} s: one of the two is wrong, or the power reading does not see all of the load; the counter is used",
+            "the counter of {id} says {:+.1} % against the integral of its power readings over {seconds:.0} s: one of the two is wrong, or the power reading does not see all of the load; the counter is used{reach}",
             100.0 * (ratio - 1.0)
         ),
     };

@@ -145,6 +145,23 @@ pub struct Story {
     pub counter_period_ms: Option<f64>,
 }
 
+/// Counter and power integral differ by so much and contradict each other, beside what is usual.
+const CONTRADICTION: f64 = 0.10;
+
+impl Story {
+    /// By which share counter and power integral usually differ at most over so many seconds: windows that look at part of the time, ends.
+    pub fn usual_difference(seconds: f64) -> f64 {
+        0.02 + 0.1 / seconds.max(0.1)
+    }
+
+    /// By which share of its own the counter's energy is off if the power readings are right, where the two contradict each other.
+    pub fn contradiction(&self) -> Option<f64> {
+        let (ratio, seconds) = self.counter_over_integral?;
+        let is_one = (ratio - 1.0).abs() >= CONTRADICTION + Self::usual_difference(seconds);
+        is_one.then(|| (1.0 / ratio.max(f64::MIN_POSITIVE) - 1.0).abs())
+    }
+}
+
 /// What a curve is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sources {

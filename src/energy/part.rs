@@ -157,6 +157,7 @@ pub fn one_device<'a>(
         figure.scale = uncertainty::scale(device, figure.joules, seconds);
         figure.guess = uncertainty::guess(device, figure.scale);
     }
+    doubts::contradicted(&mut split.figures, &curve);
     part.figures = split.figures;
     part.max_power = max_power(readings, &curve, run);
     part.timing = timing(&sensed.device, &curve, model.as_ref());

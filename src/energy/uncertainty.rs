@@ -18,7 +18,7 @@ pub struct Figure {
     pub scale: f64,
     /// No more than this, at 95 %.
     pub upper: f64,
-    /// Of what in it is an estimate and no measurement, the half-width: it counts in the grade.
+    /// Of what in it is an estimate and no measurement, or contradicted by another sensor, the half-width: it counts in the grade.
     pub guess: f64,
     /// Of `u95`, what boards of one make have in common: how far their power may lag behind the markers. It does not average out.
     pub common: f64,

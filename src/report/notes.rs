@@ -3,7 +3,9 @@
 //! Each explanation appears only where the mark it explains is used.
 
 use super::format;
-use crate::model::analysis::{Analysis, CheckStatus, DeviceAnalysis, EnergyEstimate, Grade, Method, PowerOrigin};
+use crate::model::analysis::{
+    Analysis, Check, CheckStatus, DeviceAnalysis, EnergyEstimate, Grade, Method, PowerOrigin,
+};
 use crate::model::device::Source;
 
 /// When, where, how long and how it ended: `2026-11-23T22:12:04Z on node17 · 2 m 04 s · exit 0`.
@@ -74,10 +76,13 @@ pub fn legend(analysis: &Analysis) -> Vec<String> {
         ""
     };
     if energies.iter().any(|e| e.grade != Grade::Unresolved) || unresolved {
-        let estimated = if energies.iter().any(|e| e.method == Method::Estimate) {
-            ", with 30 % of what is an estimate,"
-        } else {
-            ""
+        let is_contradiction = |c: &Check| c.status == CheckStatus::Fail && c.name.starts_with("counter_vs_integral");
+        let is_estimate = energies.iter().any(|e| e.method == Method::Estimate);
+        let estimated = match (is_estimate, analysis.checks.iter().any(is_contradiction)) {
+            (false, false) => "",
+            (true, false) => ", with 30 % of what is an estimate,",
+            (false, true) => ", with what contradicting sensors differ by,",
+            (true, true) => ", with 30 % of what is an estimate and what contradicting sensors differ by,",
         };
         notes.push(format!(
             "grade: the interval{estimated} is under 2 % (A), 10 % (B) or 30 % (C) of the value{question_mark}"

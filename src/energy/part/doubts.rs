@@ -37,6 +37,20 @@ pub fn by_integral(figures: &mut [Figure], curve: &Curve) {
     }
 }
 
+/// A counter that its board's power readings contradict: nobody knows which of the two is wrong, so the tolerance that all phases have in
+/// common reaches from one to the other, and counts in the grade. (ml-energy/zeus, issue 181: 187 J by the counter, 327 J by the readings.)
+pub fn contradicted(figures: &mut [Figure], curve: &Curve) {
+    let Some(share) = curve.story.contradiction().filter(|_| curve.method == Method::Counter) else {
+        return;
+    };
+    for figure in figures {
+        let off = share * figure.joules.abs();
+        figure.scale = figure.scale.hypot(off);
+        figure.guess = figure.guess.hypot(off);
+        figure.upper *= 1.0 + share;
+    }
+}
+
 /// Readings that no window explains were averaged over nobody knows how long, up to the longest windows that were looked for: so far may
 /// each edge of a phase be off, by all that readings differ. What that leaves of phases of seconds is no figure either.
 pub fn distrust(figures: &mut [Figure], spans: &Spans, inclusive: &[f64], curve: &Curve, run: Interval) {

@@ -1,6 +1,6 @@
 //! Figures that a second opinion, or the lack of one, makes less sure.
 
-use super::doubts::{by_integral, distrust};
+use super::doubts::{by_integral, contradicted, distrust};
 use super::*;
 use crate::energy::cell::Cell;
 use crate::energy::curve::{PowerRange, Story};
@@ -55,6 +55,26 @@ fn a_counter_of_unknown_kind_is_as_sure_as_readings_that_see_all_time_let_it_be(
         let mut figures = [figure(100.0)];
         by_integral(&mut figures, &curve(&[100.0], method, duty));
         assert!((figures[0].u95 - u95).abs() < 1e-9, "{method:?} {duty}: {figures:?}");
+    }
+}
+
+#[test]
+fn a_counter_that_the_readings_contradict_has_a_tolerance_that_reaches_to_them_and_is_graded_by_it() {
+    use crate::model::analysis::Grade;
+    for (method, ratio, scale, grade) in [
+        (Method::Counter, 0.8, 25.0, Grade::C),
+        (Method::Counter, 0.95, 0.0, Grade::A),
+        (Method::Integral, 0.8, 0.0, Grade::A),
+    ] {
+        let mut curve = curve(&[100.0], method, 1.0);
+        curve.story.counter_over_integral = Some((ratio, 100.0));
+        let mut figures = [figure(100.0)];
+        contradicted(&mut figures, &curve);
+        assert!(
+            (figures[0].scale - scale).abs() < 1e-9,
+            "{method:?} {ratio}: {figures:?}"
+        );
+        assert_eq!(figures[0].present().grade, grade, "{method:?} {ratio}");
     }
 }
 
