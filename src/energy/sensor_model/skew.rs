@@ -66,10 +66,10 @@ impl<'a> Follower<'a> {
         self.watts[self.timeline.states[segment] as usize]
     }
 
-    /// Of the present segment, up to `seconds` into it.
-    fn within(&self, seconds: f64) -> f64 {
+    /// How much of what the power is behind at the present segment's beginning is left `seconds` later.
+    fn left(&self, seconds: f64) -> f64 {
         if self.tau > 0.0 {
-            self.behind * self.tau * (1.0 - (-seconds / self.tau).exp())
+            (-seconds / self.tau).exp()
         } else {
             0.0
         }
@@ -78,24 +78,15 @@ impl<'a> Follower<'a> {
     /// Go on to the next segment; what the one that is left had.
     fn leave(&mut self) -> f64 {
         let (from, to) = (self.timeline.edges[self.segment], self.timeline.edges[self.segment + 1]);
-        let seconds = (to - from) as f64 * 1e-9;
-        let own = self.within(seconds);
+        let left = self.left((to - from) as f64 * 1e-9);
+        let own = self.behind * self.tau * (1.0 - left);
         self.so_far += own;
-        let left = if self.tau > 0.0 {
-            (-seconds / self.tau).exp()
-        } else {
-            0.0
-        };
         let before = self.of(self.segment) + self.behind * left;
         self.segment += 1;
         if self.segment < self.timeline.states.len() {
             self.behind = before - self.of(self.segment);
-            self.tau = 1e-3
-                * if self.behind < 0.0 {
-                    self.constants.rise
-                } else {
-                    self.constants.fall
-                };
+            let Constants { rise, fall } = self.constants;
+            self.tau = 1e-3 * if self.behind < 0.0 { rise } else { fall };
         }
         own
     }
@@ -109,7 +100,8 @@ impl<'a> Follower<'a> {
         if self.segment == self.timeline.states.len() {
             return self.so_far;
         }
-        self.so_far + self.within((at - edges[self.segment] as f64).max(0.0) * 1e-9)
+        let seconds = (at - edges[self.segment] as f64).max(0.0) * 1e-9;
+        self.so_far + self.behind * self.tau * (1.0 - self.left(seconds))
     }
 }
 
