@@ -28,6 +28,7 @@ mod ramp;
 mod response;
 mod rivals;
 mod rows;
+mod search;
 mod shapes;
 mod skew;
 mod ticks;
@@ -47,11 +48,11 @@ use super::curve::PowerRange;
 use super::sensed::Sensed;
 use super::timeline::Timeline;
 use design::{PROPERTIES, Shape, Theta};
-use discover::Discovered;
 use fit::{Prior, Setting, Stream};
 use overlap::Overlap;
 use rivals::Tried;
 use rows::{Place, Rows};
+use search::Discovered;
 
 /// Rows used for finding all properties together, and for the powers.
 const JOINT: usize = 6000;
@@ -244,7 +245,7 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         let pairs = [(&few.0, of_power, false), (&few.1, counter_found, true)];
         let streams = pairs.into_iter().filter_map(|(rows, found, is_counter)| {
             let (theta, prior) = found?;
-            Some(discover::stream(rows.as_ref()?, theta, prior, is_counter))
+            Some(search::stream(rows.as_ref()?, theta, prior, is_counter))
         });
         Tried::new(&setting, streams.collect())
     };

@@ -12,9 +12,10 @@
 //! Time stamps do not tell the two apart: the readings do, which fit sharp windows or blurred ones.
 
 use super::Inputs;
-use super::discover::{self, Discovered, FINDING, UNUSUAL};
+use super::discover;
 use super::fit::{self, Setting};
 use super::rows::{self, Place, Rows};
+use super::search::{self, Discovered, FINDING, UNUSUAL};
 use super::ticks;
 
 /// Power readings, sharp where that explains clearly more of them.
@@ -58,7 +59,7 @@ fn gained(
     let left = |rows: &Rows| {
         let rows = rows.spread(FINDING);
         let found = search(&rows);
-        let mut streams = [discover::stream(&rows, found.theta, found.prior, is_counter)];
+        let mut streams = [search::stream(&rows, found.theta, found.prior, is_counter)];
         fit::converge(setting, &mut streams, None, fit::STEPS);
         (streams[0].noise.powi(2).ln(), rows.rows.len())
     };

@@ -6,10 +6,10 @@
 
 use super::Inputs;
 use super::design::{Shape, Theta};
-use super::discover::{follow_prior, stream};
 use super::fit::{self, Prior, Setting, Stream};
 use super::matrix::dot;
 use super::rows::Rows;
+use super::search::{follow_prior, stream};
 
 /// The counter's nature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@
 //! tens of per cent: so windows are looked for anew with it.
 
 use super::design::{Shape, Theta};
-use super::discover::{RIVALS_WITHIN, Reached, Search, UNUSUAL, counted};
+use super::search::{RIVALS_WITHIN, Reached, Search, UNUSUAL, counted};
 
 /// Response times that are tried, ms: what ramps do not cover, up to a window's length of the usual boards.
 const TRIED: [f64; 7] = [2.5, 4.0, 6.5, 10.0, 15.0, 22.0, 33.0];

@@ -12,6 +12,7 @@ use super::fit::{self, Setting, Solution, Stream};
 use super::overlap::Overlap;
 use super::parts::{self, Parts};
 use super::rows::Rows;
+use super::search;
 use super::ticks;
 
 /// Shares of a phase's power that its parts may differ by (standard deviation), each as likely as the others before looking.
@@ -85,7 +86,7 @@ fn found_anew<'a>(inputs: &Inputs, finer: &Setting, stream: &Stream<'a>) -> Stre
         discover::power
     };
     let found = search(inputs, finer, stream.rows);
-    discover::stream(stream.rows, found.theta, found.prior, stream.is_counter)
+    search::stream(stream.rows, found.theta, found.prior, stream.is_counter)
 }
 
 /// An estimate of parts as one of their phases.

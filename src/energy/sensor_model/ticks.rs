@@ -3,11 +3,11 @@
 use super::Inputs;
 use super::candidates::settled;
 use super::design::{Shape, Theta};
-use super::discover::{
-    Discovered, FAR, FAR_ROWS, FAR_STEP_MS, FINDING, UNUSUAL, counted, early, follow_prior, stream, usual_delay,
-};
 use super::fit::{self, Prior, Setting};
 use super::rows::Rows;
+use super::search::{
+    Discovered, FAR, FAR_ROWS, FAR_STEP_MS, FINDING, UNUSUAL, counted, early, follow_prior, stream, usual_delay,
+};
 
 /// The counter's properties.
 pub fn counter(inputs: &Inputs, setting: &Setting, rows: &Rows) -> Discovered {
