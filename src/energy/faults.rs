@@ -236,3 +236,22 @@ fn missing_values_and_zeros_here_and_there_change_nothing() {
     assert_eq!(status(&bad, "glitches"), Some(CheckStatus::Warn));
     assert_eq!(status(&bad, "coverage"), Some(CheckStatus::Pass));
 }
+
+#[test]
+fn a_counter_that_is_wrong_all_the_time_is_no_surer_than_its_readings_let_it_be() {
+    use crate::model::analysis::Grade;
+    let bad = analysed(|_, _, counter| {
+        *counter = counter.map(|c| c * 4 / 5);
+        true
+    });
+    assert_eq!(status(&bad, "counter_vs_integral"), Some(CheckStatus::Fail));
+    for (phase, of) in bad.phases.iter().enumerate() {
+        let energy = &of.energy;
+        let (value, scale) = energy.joules.zip(energy.u95_scale).expect("a figure");
+        assert!(
+            (value.get() - truth(phase)).abs() <= scale.get(),
+            "phase {phase}: {energy:?}"
+        );
+        assert_eq!(energy.grade, Grade::C, "phase {phase}: {energy:?}");
+    }
+}
