@@ -69,7 +69,12 @@ pub fn energies<'a>(
         }
         covariance.a[leaf * leaves + leaf] += few_looks(setting, energies[leaf], inputs.seconds[leaf], looks[leaf]);
     }
-    let statistical = covariance.clone();
+    let mut statistical = covariance.clone();
+    if skewed.skewed_ms.is_some() {
+        // What of the skew is only believed, all boards of a make have in common.
+        let believed = with_skew(&skewed, &solution, &gradients);
+        statistical.add_outer(-skew::SHARE_SD.powi(-2), &believed, &believed);
+    }
     let ramp = lags::average(
         inputs,
         setting,
@@ -122,12 +127,18 @@ fn shows_skew(stream: &Stream) -> bool {
 
 /// What u = 1 moves of each leaf's energy, with the powers and the sensor's properties that go with it.
 fn by_skew(skewed: &Setting, solution: &fit::Solution, gradients: &[Vec<f64>]) -> Vec<f64> {
+    let variance = solution.inverse.at(skewed.skew_at(), skewed.skew_at());
+    let with = with_skew(skewed, solution, gradients);
+    with.iter().map(|covariance| covariance / variance).collect()
+}
+
+/// Covariance of each leaf's energy with u, joules, as far as the noise is what it seems: next to nothing where the readings tell it.
+fn with_skew(skewed: &Setting, solution: &fit::Solution, gradients: &[Vec<f64>]) -> Vec<f64> {
     let at = skewed.skew_at();
-    let with = |i: usize| solution.inverse.at(i, at) / solution.inverse.at(at, at);
-    let with: Vec<f64> = (0..skewed.unknowns()).map(with).collect();
+    let row: Vec<f64> = (0..skewed.unknowns()).map(|i| solution.inverse.at(at, i)).collect();
     let mut by = vec![0.0; skewed.leaves];
     for (gradient, &leaf) in gradients.iter().zip(&skewed.active) {
-        by[leaf] = dot(gradient, &with);
+        by[leaf] = dot(gradient, &row);
     }
     by
 }
