@@ -108,13 +108,6 @@ fn observe(case: &Case, from: u64, seeds: u64, show: bool) -> Outcome {
             if show && !holds(energy, truth) {
                 eprintln!("seed {seed}, {path}: {truth:.2} J in truth, said {energy:?}, {own:?}");
             }
-            if show && matches!(path, "total" | "train" | "train/step") {
-                eprintln!(
-                    "T {path} {seed} err {:?} u {:?} of {truth:.1}",
-                    energy.joules.map(|j| j.get() - truth),
-                    energy.u95.map(|u| u.get())
-                );
-            }
             outcome.scores.entry(path.to_owned()).or_default().add(energy, truth);
         }
     }

@@ -154,11 +154,12 @@ impl Story {
         0.02 + 0.1 / seconds.max(0.1)
     }
 
-    /// By which share of its own the counter's energy is off if the power readings are right, where the two contradict each other.
+    /// By which share of its own the counter's energy is too low if the power readings are right (too high: below 0), where the two
+    /// contradict each other.
     pub fn contradiction(&self) -> Option<f64> {
         let (ratio, seconds) = self.counter_over_integral?;
         let is_one = (ratio - 1.0).abs() >= CONTRADICTION + Self::usual_difference(seconds);
-        is_one.then(|| (1.0 / ratio.max(f64::MIN_POSITIVE) - 1.0).abs())
+        is_one.then(|| 1.0 / ratio.max(f64::MIN_POSITIVE) - 1.0)
     }
 }
 

@@ -25,6 +25,9 @@ pub struct Figure {
     pub method: Method,
 }
 
+/// Half-width (95 %) of an estimate from utilization, which is no measurement, as a share of it.
+const ESTIMATE: f64 = 0.3;
+
 /// The nearest energy on the grid.
 pub fn exact_joules(joules: f64) -> f64 {
     const GRID: f64 = (1_u64 << 20) as f64;
@@ -76,10 +79,14 @@ impl Figure {
     pub fn present(&self) -> EnergyEstimate {
         // Over no time there is no energy: the one zero that is known.
         let nothing = self.joules == 0.0 && self.u95 == 0.0 && self.upper == 0.0;
+        let with_guess = grade(self.joules, self.u95.hypot(self.guess));
+        let is_estimate_at_most = self.guess <= ESTIMATE * self.joules.abs();
         let grade = match grade(self.joules, self.u95) {
             _ if nothing => Grade::A,
             Grade::Unresolved => Grade::Unresolved,
-            _ => grade(self.joules, self.u95.hypot(self.guess)).min(Grade::C),
+            // An estimate is a C by definition, and no bound.
+            _ if is_estimate_at_most => with_guess.min(Grade::C),
+            _ => with_guess,
         };
         if self.method == Method::None {
             return EnergyEstimate::UNKNOWN;
@@ -156,7 +163,7 @@ pub fn sum<'a>(parts: impl IntoIterator<Item = (&'a Figure, &'a Device)>) -> Opt
 /// An estimate from utilization is no measurement: 30 % (95 %).
 pub fn scale(device: &Device, joules: f64, seconds: f64) -> f64 {
     if device.source == Source::Estimate {
-        return 0.3 * joules.abs();
+        return ESTIMATE * joules.abs();
     }
     let (gain, offset_w) = match (device.calibration.is_some(), device.kind) {
         (true, _) => (0.01, 0.5),

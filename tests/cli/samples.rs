@@ -153,8 +153,8 @@ fn a_finer_ring_is_recorded_and_narrows_the_intervals_of_short_phases() {
         );
         widths = (widths.0 + width(fine), widths.1 + width(coarse));
     }
-    // What is left is mostly how far the power may lag, and whether it rises as fast as it falls, which no finer reading tells.
-    assert!(widths.0 < widths.1, "{widths:?} J with samples and without");
+    // 0.55 to 0.8 on a busy machine: the rest is mostly how far the power may lag, which no finer reading tells.
+    assert!(widths.0 < 0.95 * widths.1, "{widths:?} J with samples and without");
     let report = place.report();
     let device = report["devices"]
         .as_array()

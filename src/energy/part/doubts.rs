@@ -44,10 +44,10 @@ pub fn contradicted(figures: &mut [Figure], curve: &Curve) {
         return;
     };
     for figure in figures {
-        let off = share * figure.joules.abs();
+        let off = share * figure.joules;
         figure.scale = figure.scale.hypot(off);
         figure.guess = figure.guess.hypot(off);
-        figure.upper *= 1.0 + share;
+        figure.upper *= 1.0 + share.max(0.0);
     }
 }
 

@@ -63,6 +63,9 @@ fn a_counter_that_the_readings_contradict_has_a_tolerance_that_reaches_to_them_a
     use crate::model::analysis::Grade;
     for (method, ratio, scale, grade) in [
         (Method::Counter, 0.8, 25.0, Grade::C),
+        (Method::Counter, 1.25, 20.0, Grade::C),
+        // As in the issue: half as much again and more is no figure.
+        (Method::Counter, 187.0 / 327.0, 14_000.0 / 187.0, Grade::Unresolved),
         (Method::Counter, 0.95, 0.0, Grade::A),
         (Method::Integral, 0.8, 0.0, Grade::A),
     ] {
@@ -75,6 +78,16 @@ fn a_counter_that_the_readings_contradict_has_a_tolerance_that_reaches_to_them_a
             "{method:?} {ratio}: {figures:?}"
         );
         assert_eq!(figures[0].present().grade, grade, "{method:?} {ratio}");
+        // What the counter may have missed may be in a bound; what it may have counted too much is.
+        let upper = if scale > 0.0 {
+            101.0 * f64::max(1.0 / ratio, 1.0)
+        } else {
+            101.0
+        };
+        assert!(
+            (figures[0].upper - upper).abs() < 1e-9,
+            "{method:?} {ratio}: {figures:?}"
+        );
     }
 }
 
