@@ -60,6 +60,12 @@ impl Timeline {
         self.leaves - 1
     }
 
+    /// What each state of the table draws if the leaves draw `powers`, watts.
+    pub fn watts(&self, powers: &[f64]) -> Vec<f64> {
+        let of = |shares: &Vec<(usize, f64)>| shares.iter().map(|&(leaf, share)| share * powers[leaf]).sum();
+        self.table.iter().map(of).collect()
+    }
+
     /// In how many separate segments each leaf has a share.
     pub fn segments(&self) -> Vec<u64> {
         let mut counts = vec![0; self.leaves];

@@ -150,11 +150,7 @@ fn believed(course: Course) -> f64 {
 /// What a lag moves: for each of `lags` (ms, ascending), the energy that each leaf has more than its power says. A phase has the
 /// energy of the lag before its beginning, and not that of the lag before its end.
 pub fn carried_over(timeline: &Timeline, powers: &[f64], lags: &[f64]) -> Vec<Vec<f64>> {
-    let watts: Vec<f64> = timeline
-        .table
-        .iter()
-        .map(|shares| shares.iter().map(|&(l, share)| share * powers[l]).sum())
-        .collect();
+    let watts = timeline.watts(powers);
     let state = |i: usize| timeline.states[i] as usize;
     lags.iter()
         .map(|lag| {

@@ -105,15 +105,9 @@ impl<'a> Follower<'a> {
     }
 }
 
-/// Mean power of each state of the timeline.
-fn watts(timeline: &Timeline, powers: &[f64]) -> Vec<f64> {
-    let of = |shares: &Vec<(usize, f64)>| shares.iter().map(|&(leaf, share)| share * powers[leaf]).sum();
-    timeline.table.iter().map(of).collect()
-}
-
 /// Energy that each leaf has more than its power says where the power follows its phases exponentially.
 fn followed_by(timeline: &Timeline, powers: &[f64], constants: Constants) -> Vec<f64> {
-    let watts = watts(timeline, powers);
+    let watts = timeline.watts(powers);
     let mut follower = Follower::new(timeline, &watts, constants);
     let mut carried = vec![0.0; timeline.leaves];
     for &state in &timeline.states {
@@ -147,7 +141,7 @@ impl<'a> Column<'a> {
     pub fn new(timeline: &'a Timeline, powers: &[f64], lag_ms: f64) -> Self {
         Self {
             timeline,
-            watts: watts(timeline, powers),
+            watts: timeline.watts(powers),
             lag_ms,
         }
     }
