@@ -1,6 +1,9 @@
-//! The analysis of a recording, put together: devices one after another, then sums over them.
+//! The analysis of a recording, put together: devices side by side, then sums over them.
 //!
-//! Owns which device counts in the totals and how the parts of the answer close. One device's streams are in memory at a time.
+//! Owns which device counts in the totals and how the parts of the answer close. Streams are in memory while their device is analysed.
+
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use crate::model::analysis::{
     Analysis, Check, CheckStatus, DeviceAnalysis, DeviceEnergy, EnergyEstimate, PhaseAnalysis, RunSummary, Unattributed,
@@ -21,23 +24,23 @@ use super::timeline::Timeline;
 use super::uncertainty::{self, Figure, exact_seconds};
 use super::work::{self, Work};
 
-/// Analyse a recording. `streams` gives a device's readings, and is asked for one device at a time.
-pub fn analyze<E>(
+/// Analyse a recording. `streams` gives a device's readings, and is asked for one device after the other.
+pub fn analyze<E: Send>(
     recording: &Recording,
     spans: &Spans,
     options: &Options,
-    mut streams: impl FnMut(&Device) -> Result<DeviceStreams, E>,
+    mut streams: impl FnMut(&Device) -> Result<DeviceStreams, E> + Send,
 ) -> Result<Analysis, E> {
     let nodes = [Node { recording, spans }];
     analyze_nodes(&nodes, &nodes::together(&nodes), options, |_, device| streams(device))
 }
 
-/// Analyse the nodes of one run. `streams` gives the readings of a device of the node with this number, one device at a time.
-pub fn analyze_nodes<E>(
+/// Analyse the nodes of one run. `streams` gives the readings of a device of the node with this number, one after the other.
+pub fn analyze_nodes<E: Send>(
     nodes: &[Node<'_>],
     together: &Together<'_>,
     options: &Options,
-    mut streams: impl FnMut(usize, &Device) -> Result<DeviceStreams, E>,
+    mut streams: impl FnMut(usize, &Device) -> Result<DeviceStreams, E> + Send,
 ) -> Result<Analysis, E> {
     let Together { spans, run, own } = together;
     let (spans, run): (&Spans, Interval) = (spans, *run);
@@ -117,10 +120,10 @@ impl Found<'_> {
 }
 
 /// Analyse one node over its own interval.
-fn of_node<'a, E>(
+fn of_node<'a, E: Send>(
     node: &Node<'a>,
     options: &Options,
-    mut streams: impl FnMut(&Device) -> Result<DeviceStreams, E>,
+    streams: impl FnMut(&Device) -> Result<DeviceStreams, E> + Send,
 ) -> Result<Found<'a>, E> {
     let Node { recording, spans } = *node;
     let run = recording.interval();
@@ -136,24 +139,63 @@ fn of_node<'a, E>(
         spans,
         options,
     };
+    let devices = recording.devices.iter().zip(&ownership.ranks);
     let mut parts = Vec::with_capacity(recording.devices.len());
-    let mut last: Option<(&[u32], Timeline)> = None;
-    for (device, ranks) in recording.devices.iter().zip(&ownership.ranks) {
-        let timeline = match last.take() {
-            Some((same, timeline)) if same == ranks.as_slice() => timeline,
-            _ => Timeline::new(spans, run, ranks),
-        };
-        let readings = streams(device)?;
-        let (part, found) = part::one_device(&common, device, &readings, &timeline);
+    for (part, found) in side_by_side(&common, devices, streams)? {
         parts.push(part);
         checks.extend(found);
-        last = Some((ranks.as_slice(), timeline));
     }
     Ok(Found {
         parts,
         checks,
         warnings,
     })
+}
+
+/// So many devices are analysed at once at most: each has its readings and its timeline in memory (a million steps: 0.4 GB).
+const MOST_THREADS: usize = 8;
+
+/// Analyse devices and their ranks on all cores; what each gave, in their order.
+fn side_by_side<'a, 'r, E: Send>(
+    common: &Common<'_>,
+    devices: impl ExactSizeIterator<Item = (&'a Device, &'r Vec<u32>)> + Send,
+    streams: impl FnMut(&Device) -> Result<DeviceStreams, E> + Send,
+) -> Result<Vec<(Part<'a>, Vec<Check>)>, E> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let threads = cores.min(devices.len()).min(MOST_THREADS);
+    let waiting = Mutex::new((devices.enumerate(), streams));
+    let next = || {
+        // A thread that panicked ends the analysis anyway.
+        let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let (devices, streams) = &mut *waiting;
+        let (i, (device, ranks)) = devices.next()?;
+        Some(streams(device).map(|readings| (i, device, ranks, readings)))
+    };
+    let work = || {
+        let mut done = Vec::new();
+        let mut last: Option<(&[u32], Timeline)> = None;
+        while let Some(one) = next() {
+            let (i, device, ranks, readings) = one?;
+            let timeline = match last.take() {
+                Some((same, timeline)) if same == ranks.as_slice() => timeline,
+                _ => Timeline::new(common.spans, common.run, ranks),
+            };
+            done.push((i, part::one_device(common, device, &readings, &timeline)));
+            last = Some((ranks, timeline));
+        }
+        Ok(done)
+    };
+    let done: Result<Vec<Vec<_>>, E> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let ended = threads.into_iter().map(|thread| match thread.join() {
+            Ok(done) => done,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        ended.collect()
+    });
+    let mut done: Vec<_> = done?.into_iter().flatten().collect();
+    done.sort_by_key(|(i, _)| *i);
+    Ok(done.into_iter().map(|(_, found)| found).collect())
 }
 
 /// A row of the answer.

@@ -21,6 +21,7 @@ mod kind;
 mod lags;
 mod lattice;
 mod lock;
+mod low_pass;
 mod matrix;
 mod overlap;
 mod parts;

@@ -1,6 +1,6 @@
 //! A recording: what one node's supervisor saw, before anything is computed from it.
 //!
-//! The bulky streams of the devices are apart ([`DeviceStreams`]), so that an analysis can hold one device at a time.
+//! The bulky streams of the devices are apart ([`DeviceStreams`]), so that an analysis need not hold all of them.
 
 use std::collections::BTreeMap;
 

@@ -57,7 +57,7 @@ fn train(place: &Place, config: &Value, steps: u32) {
 }
 
 /// run.h5, analysed; `change` sees the readings before.
-fn analysed(place: &Place, change: impl Fn(&mut DeviceStreams)) -> Analysis {
+fn analysed(place: &Place, change: impl Fn(&mut DeviceStreams) + Sync) -> Analysis {
     let reader = Reader::open(&place.file("run.h5")).expect("a recording");
     let recording = reader.recording().expect("readable");
     let spans = energy::spans(&recording.markers, recording.interval());

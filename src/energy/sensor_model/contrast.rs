@@ -28,10 +28,10 @@ pub fn left(inputs: &Inputs, overlap: &Overlap, rows: &Rows) -> f64 {
             response: 0.0,
         };
         let leaves = inputs.timeline.leaves;
-        let mut design = Design::new(overlap, leaves);
+        let mut design = Design::new(overlap, theta, rows.rows.len());
         let mut sums = vec![(0.0, 0.0); leaves];
         for row in &rows.rows {
-            design.row(row, &theta, None);
+            design.row(row, None);
             for (sum, column) in sums.iter_mut().zip(&design.columns) {
                 *sum = (sum.0 + column, sum.1 + column * column);
             }

@@ -16,6 +16,7 @@
 //! How much blur there is, is not fitted with the rest: see `ramp`.
 //! Units inside: seconds and watts; window, delay in ms and blur in ms^2 as parameters.
 
+use super::low_pass::LowPass;
 use super::overlap::{Cursor, Overlap};
 use super::rows::Row;
 
@@ -58,6 +59,10 @@ pub const PROPERTIES: usize = 4;
 const SHARP: f64 = 0.01;
 /// Differences are taken over at least this time, seconds.
 const STEP: f64 = 0.8e-3;
+/// The derivative by a time constant is the difference to one so much longer.
+const SLOWER: f64 = 1.02;
+/// A row asks so often for what a low pass shows: at both ends of its window, and on either side of them.
+const LOOKS: usize = 6;
 
 /// A window's edge: overlap up to it, and the slope there of the energy function F(t) = sum b_p A_p(t).
 #[derive(Debug, Clone, Default)]
@@ -73,27 +78,42 @@ struct Edge {
 /// Scratch space of one stream's pass over its rows, which come in order of time.
 pub struct Design<'a> {
     overlap: &'a Overlap<'a>,
+    theta: Theta,
+    /// The low pass of the sensor or the power, if there is one.
+    low_pass: Option<LowPass<'a>>,
+    /// One a little slower.
+    slower: Option<LowPass<'a>>,
     start: Edge,
     end: Edge,
     /// Overlap per second of window: the columns of the leaves.
     pub columns: Vec<f64>,
     /// Derivatives by window, delay, follow, response.
-    pub theta: [f64; PROPERTIES],
+    pub derivatives: [f64; PROPERTIES],
 }
 
 impl<'a> Design<'a> {
-    pub fn new(overlap: &'a Overlap<'a>, leaves: usize) -> Self {
+    /// For about so many rows of a stream with these properties.
+    pub fn new(overlap: &'a Overlap<'a>, theta: Theta, rows: usize) -> Self {
+        let leaves = overlap.timeline().leaves;
         let edge = Edge {
             at: vec![0.0; leaves],
             beside: vec![0.0; leaves],
             ..Edge::default()
         };
+        let tau = match theta.shape {
+            Shape::Boxcar => 1e-3 * theta.response,
+            Shape::LowPass => 0.5e-3 * theta.window,
+        };
+        let low_pass = |tau: f64, looks: usize| (tau > 0.0).then(|| LowPass::new(overlap, tau, looks));
         Self {
             overlap,
+            theta,
+            low_pass: low_pass(tau, LOOKS * rows),
+            slower: low_pass(SLOWER * tau, rows),
             start: edge.clone(),
             end: edge,
             columns: vec![0.0; leaves],
-            theta: [0.0; PROPERTIES],
+            derivatives: [0.0; PROPERTIES],
         }
     }
 
@@ -109,47 +129,55 @@ impl<'a> Design<'a> {
         (start, end)
     }
 
-    /// Fill `columns`, and `theta` if leaf powers are given.
-    pub fn row(&mut self, row: &Row, theta: &Theta, powers: Option<&[f64]>) {
-        if row.start.is_none() && theta.shape == Shape::LowPass {
-            self.low_pass(row, theta, powers);
+    /// Fill `columns`, and `derivatives` if leaf powers are given.
+    pub fn row(&mut self, row: &Row, powers: Option<&[f64]>) {
+        if row.start.is_none() && self.theta.shape == Shape::LowPass {
+            self.by_low_pass(row, powers);
         } else {
-            self.boxcar(row, theta, powers);
+            self.boxcar(row, powers);
         }
     }
 
-    fn low_pass(&mut self, row: &Row, theta: &Theta, powers: Option<&[f64]>) {
-        let (_, end) = Self::window(row, theta);
-        let tau = 0.5e-3 * theta.window;
-        let half = half_width(theta);
-        let (overlap, edge) = (self.overlap, &mut self.end);
-        let mut at = |t: f64, tau: f64, sums: &mut [f64]| {
+    fn by_low_pass(&mut self, row: &Row, powers: Option<&[f64]>) {
+        let (Some(low_pass), Some(slower)) = (&self.low_pass, &self.slower) else {
+            return self.columns.fill(0.0); // a window of no length has seen nothing
+        };
+        let (_, end) = Self::window(row, &self.theta);
+        let half = half_width(&self.theta);
+        let edge = &mut self.end;
+        let mut at = |low_pass: &LowPass, t: f64, sums: &mut [f64]| {
             sums.fill(0.0);
             let half = if is_sharp(half) { 0.0 } else { half };
-            overlap.add_low_pass(t, tau, half, 1.0, &mut edge.cursor, sums);
+            low_pass.add(t, half, 1.0, &mut edge.cursor, sums);
         };
-        at(end, tau, &mut self.columns);
+        at(low_pass, end, &mut self.columns);
         let Some(powers) = powers else { return };
-        let (step, longer) = ((0.5 * half).max(STEP), 1.02 * tau);
-        let mut mean = |t: f64, tau: f64| {
-            at(t, tau, &mut edge.beside);
+        let step = (0.5 * half).max(STEP);
+        let mut mean = |low_pass: &LowPass, t: f64| {
+            at(low_pass, t, &mut edge.beside);
             super::matrix::dot(&edge.beside, powers)
         };
-        let slope = (mean(end + step, tau) - mean(end - step, tau)) / (2.0 * step);
+        let slope = (mean(low_pass, end + step) - mean(low_pass, end - step)) / (2.0 * step);
         let here = super::matrix::dot(&self.columns, powers);
-        let by_tau = (mean(end, longer) - here) / (longer - tau);
-        self.theta = [0.5e-3 * by_tau, -1e-3 * slope, row.end.shift * slope, 0.0];
+        let by_tau = (mean(slower, end) - here) / (slower.tau() - low_pass.tau());
+        self.derivatives = [0.5e-3 * by_tau, -1e-3 * slope, row.end.shift * slope, 0.0];
     }
 
-    fn boxcar(&mut self, row: &Row, theta: &Theta, powers: Option<&[f64]>) {
-        let (start, end) = Self::window(row, theta);
+    fn boxcar(&mut self, row: &Row, powers: Option<&[f64]>) {
+        let (start, end) = Self::window(row, &self.theta);
         let length = if row.start.is_some() {
             row.length
         } else {
-            theta.window * 1e-3
+            self.theta.window * 1e-3
         };
-        look(self.overlap, &mut self.start, start, theta, powers);
-        look(self.overlap, &mut self.end, end, theta, powers);
+        let energy = Energy {
+            overlap: self.overlap,
+            half: half_width(&self.theta),
+            low_pass: self.low_pass.as_ref(),
+            slower: self.slower.as_ref(),
+        };
+        energy.look(&mut self.start, start, powers);
+        energy.look(&mut self.end, end, powers);
         for ((column, a), b) in self.columns.iter_mut().zip(&self.end.at).zip(&self.start.at) {
             *column = (a - b) / length;
         }
@@ -166,29 +194,56 @@ impl<'a> Design<'a> {
             1e-3 * (self.start.slope - mean) / length
         };
         let response = 1e-3 * (self.end.by_response - self.start.by_response) / length;
-        self.theta = [window, -1e-3 * rise / length, moved / length, response];
+        self.derivatives = [window, -1e-3 * rise / length, moved / length, response];
     }
 }
 
-/// Overlap up to `t`, blurred; with powers also the energy function's slope.
-fn look(overlap: &Overlap, edge: &mut Edge, t: f64, theta: &Theta, powers: Option<&[f64]>) {
-    let (half, response) = (half_width(theta), 1e-3 * theta.response);
-    edge.at.fill(0.0);
-    followed(overlap, edge, t, half, response, 1.0, Side::At);
-    let Some(powers) = powers else { return };
-    // The slope of a function blurred by a box is its difference over the box.
-    let reach = half.max(STEP);
-    edge.beside.fill(0.0);
-    followed(overlap, edge, t - reach, 0.0, response, -1.0, Side::Beside);
-    followed(overlap, edge, t + reach, 0.0, response, 1.0, Side::Beside);
-    edge.slope = super::matrix::dot(&edge.beside, powers) / (2.0 * reach);
-    edge.by_response = 0.0;
-    if response > 0.0 {
-        const LONGER: f64 = 1.02;
+/// The energy function of a boxcar's edges.
+struct Energy<'a> {
+    overlap: &'a Overlap<'a>,
+    /// Half-width of the blur, seconds.
+    half: f64,
+    low_pass: Option<&'a LowPass<'a>>,
+    slower: Option<&'a LowPass<'a>>,
+}
+
+impl Energy<'_> {
+    /// Overlap up to `t`, blurred; with powers also the energy function's slope.
+    fn look(&self, edge: &mut Edge, t: f64, powers: Option<&[f64]>) {
+        edge.at.fill(0.0);
+        self.add(edge, (t, self.half), self.low_pass, 1.0, Side::At);
+        let Some(powers) = powers else { return };
+        // The slope of a function blurred by a box is its difference over the box.
+        let reach = self.half.max(STEP);
         edge.beside.fill(0.0);
-        followed(overlap, edge, t, half, LONGER * response, 1.0, Side::Beside);
-        let longer = super::matrix::dot(&edge.beside, powers);
-        edge.by_response = (longer - super::matrix::dot(&edge.at, powers)) / ((LONGER - 1.0) * response);
+        self.add(edge, (t - reach, 0.0), self.low_pass, -1.0, Side::Beside);
+        self.add(edge, (t + reach, 0.0), self.low_pass, 1.0, Side::Beside);
+        edge.slope = super::matrix::dot(&edge.beside, powers) / (2.0 * reach);
+        edge.by_response = 0.0;
+        if let (Some(low_pass), Some(slower)) = (self.low_pass, self.slower) {
+            edge.beside.fill(0.0);
+            self.add(edge, (t, self.half), self.slower, 1.0, Side::Beside);
+            let by_slower = super::matrix::dot(&edge.beside, powers);
+            edge.by_response = (by_slower - super::matrix::dot(&edge.at, powers)) / (slower.tau() - low_pass.tau());
+        }
+    }
+
+    /// Add `weight` times the overlap up to `t`, blurred by a box of half-width `half`, to the edge's sums. A first-order response of time
+    /// constant r still holds back r times what it shows: its overlap is A less r times the low pass of the shares.
+    fn add(&self, edge: &mut Edge, (t, half): (f64, f64), response: Option<&LowPass>, weight: f64, side: Side) {
+        let sums = match side {
+            Side::At => &mut edge.at,
+            Side::Beside => &mut edge.beside,
+        };
+        let half = if is_sharp(half) { 0.0 } else { half };
+        if half == 0.0 {
+            self.overlap.add(t, weight, &mut edge.cursor, sums);
+        } else {
+            self.overlap.add_mean(t, half, weight, &mut edge.cursor, sums);
+        }
+        if let Some(response) = response {
+            response.add(t, half, -weight * response.tau(), &mut edge.cursor, sums);
+        }
     }
 }
 
@@ -197,25 +252,6 @@ fn look(overlap: &Overlap, edge: &mut Edge, t: f64, theta: &Theta, powers: Optio
 enum Side {
     At,
     Beside,
-}
-
-/// Add `weight` times the overlap up to `t`, blurred by a box of half-width `half`, to the edge's sums. A first-order response of time
-/// constant r still holds back r times what it shows: its overlap is A less r times the low pass of the shares.
-fn followed(overlap: &Overlap, edge: &mut Edge, t: f64, half: f64, response: f64, weight: f64, side: Side) {
-    let sums = match side {
-        Side::At => &mut edge.at,
-        Side::Beside => &mut edge.beside,
-    };
-    let sharp = is_sharp(half);
-    if sharp {
-        overlap.add(t, weight, &mut edge.cursor, sums);
-    } else {
-        overlap.add_mean(t, half, weight, &mut edge.cursor, sums);
-    }
-    if response > 0.0 {
-        let half = if sharp { 0.0 } else { half };
-        overlap.add_low_pass(t, response, half, -weight * response, &mut edge.cursor, sums);
-    }
 }
 
 fn is_sharp(half: f64) -> bool {
@@ -247,7 +283,6 @@ mod tests {
             leaves: 2,
         };
         let overlap = Overlap::new(&timeline);
-        let mut design = Design::new(&overlap, 2);
         let at = |predicted: f64| Row {
             end: crate::energy::sensor_model::rows::Seen { predicted, shift: 0.0 },
             start: None,
@@ -264,9 +299,10 @@ mod tests {
                 follow: 0.0,
                 response: 0.0,
             };
+            let mut design = Design::new(&overlap, theta, 40);
             let seen: Vec<f64> = (0..40)
                 .map(|i| {
-                    design.row(&at(1.0 + 0.013 * f64::from(i)), &theta, None);
+                    design.row(&at(1.0 + 0.013 * f64::from(i)), None);
                     assert!((design.columns[0] + design.columns[1] - 1.0).abs() < 1e-9);
                     design.columns[0]
                 })

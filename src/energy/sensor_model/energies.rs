@@ -208,8 +208,7 @@ fn drift_seconds(inputs: &Inputs, setting: &Setting) -> Vec<Vec<f64>> {
         (0..BINS).map(|i| (edge(i), edge(i + 1))),
         |i, shares| {
             let middle = (i as f64 + 0.5) / BINS as f64 * setting.run_s;
-            for (j, sums) in sums.iter_mut().enumerate() {
-                let cosine = setting.cosine(j + 1, middle);
+            for (sums, cosine) in sums.iter_mut().zip(setting.cosines(middle)) {
                 shares.iter().for_each(|&(leaf, s)| sums[leaf] += s * cosine);
             }
         },

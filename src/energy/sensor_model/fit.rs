@@ -125,9 +125,14 @@ impl Setting<'_> {
     pub fn skew_at(&self) -> usize {
         self.gain_at() + 7
     }
-    /// cos(pi j s) of the drift at time `t`, j from 1.
-    pub fn cosine(&self, j: usize, t: f64) -> f64 {
-        (std::f64::consts::PI * j as f64 * t / self.run_s).cos()
+    /// cos(pi j s) of the drift at time `t`, j from 1: each from the two before it (Chebyshev).
+    pub fn cosines(&self, t: f64) -> impl Iterator<Item = f64> + use<> {
+        let first = (std::f64::consts::PI * t / self.run_s).cos();
+        std::iter::successors(Some((1.0, first)), move |&(before, last)| {
+            Some((last, 2.0 * first * last - before))
+        })
+        .map(|(_, last)| last)
+        .take(self.drift)
     }
 }
 
@@ -158,11 +163,11 @@ pub fn visit(setting: &Setting, stream: &Stream, powers: Option<&[f64]>, mut vis
 
 /// The same, of all rows by themselves.
 pub fn visit_raw(setting: &Setting, stream: &Stream, powers: Option<&[f64]>, mut visit: impl FnMut(&Row, &[f64], f64)) {
-    let mut design = Design::new(setting.overlap, setting.leaves);
     let mut columns = vec![0.0; setting.unknowns()];
     let places = setting.theta_at(stream);
     let count = setting.active.len();
     let theta = stream.theta.behind(stream.own);
+    let mut design = Design::new(setting.overlap, theta, stream.rows.rows.len());
     let skewed = setting.skewed_ms.zip(powers);
     let column = skewed.map(|(lag_ms, powers)| Column::new(setting.overlap.timeline(), powers, lag_ms));
     let mut skew = column.as_ref().map(Column::of_windows);
@@ -171,20 +176,20 @@ pub fn visit_raw(setting: &Setting, stream: &Stream, powers: Option<&[f64]>, mut
         if start < 0.0 || end > setting.run_s {
             continue;
         }
-        design.row(row, &theta, powers);
+        design.row(row, powers);
         columns.fill(0.0);
         for (column, &leaf) in columns.iter_mut().zip(&setting.active) {
             *column = design.columns[leaf];
         }
         let mean = powers.map_or(setting.mean_watts, |p| dot(&design.columns, p));
-        for j in 0..setting.drift {
-            columns[count + j] = mean * setting.cosine(j + 1, 0.5 * (start + end));
+        for (column, cosine) in columns[count..].iter_mut().zip(setting.cosines(0.5 * (start + end))) {
+            *column = mean * cosine;
         }
         if !stream.is_counter {
             columns[setting.gain_at()] = mean;
         }
         if powers.is_some() {
-            for (place, derivative) in places.iter().zip(design.theta) {
+            for (place, derivative) in places.iter().zip(design.derivatives) {
                 if let Some(place) = place {
                     columns[*place] = derivative;
                 }

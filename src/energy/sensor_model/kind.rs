@@ -82,7 +82,10 @@ fn by_residuals(inputs: &Inputs, setting: &Setting, few: &Rows, sensor: Option<T
         let tried = pairs.iter().map(|&(delay, follow)| {
             let theta = Theta {
                 window,
-                shape: sensor.map_or(Shape::Boxcar, |theta| theta.shape),
+                // A counter adds up the power itself.
+                shape: sensor
+                    .filter(|_| !is_counter)
+                    .map_or(Shape::Boxcar, |theta| theta.shape),
                 delay,
                 blur: 0.0,
                 follow,

@@ -3,10 +3,10 @@
 //! A(t) is piecewise linear with its knees at the timeline's edges. Prefix sums are kept at every few edges only, so that memory stays
 //! bounded with 10^7 segments; a look-up walks the few segments between. Times are seconds since the run began.
 
-use crate::energy::timeline::Timeline;
+use crate::energy::timeline::{Share, Timeline};
 
 /// Prefix sums may take this many numbers (64 MiB).
-const BUDGET: usize = 8 << 20;
+pub const BUDGET: usize = 8 << 20;
 
 pub struct Overlap<'a> {
     timeline: &'a Timeline,
@@ -20,6 +20,17 @@ pub struct Overlap<'a> {
 /// Where the last look-up was: the next is usually near.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Cursor(usize);
+
+impl Cursor {
+    #[cfg(test)]
+    pub fn at(segment: usize) -> Self {
+        Self(segment)
+    }
+
+    pub fn segment(self) -> usize {
+        self.0
+    }
+}
 
 impl<'a> Overlap<'a> {
     pub fn new(timeline: &'a Timeline) -> Self {
@@ -119,55 +130,24 @@ impl<'a> Overlap<'a> {
         }
     }
 
-    /// Add `weight` times the share of each leaf in what a low-pass filter of time constant `tau` seconds shows, on average over `half`
-    /// seconds on either side of `t`.
-    pub fn add_low_pass(&self, t: f64, tau: f64, half: f64, weight: f64, cursor: &mut Cursor, sums: &mut [f64]) {
-        /// What lies further back than this many time constants is as good as forgotten.
-        const FORGOTTEN: f64 = 9.0;
+    /// Shares of a segment.
+    pub fn shares(&self, segment: usize) -> &'a [Share] {
+        &self.timeline.table[self.timeline.states[segment] as usize]
+    }
+
+    /// Nanosecond of the run's beginning.
+    pub fn origin(&self) -> i64 {
+        self.origin
+    }
+
+    /// Move the cursor to the segment that holds nanosecond `at`, or is nearest to it.
+    pub fn seek(&self, at: i64, cursor: &mut Cursor) {
         let edges = &self.timeline.edges;
         let Some(last) = self.timeline.states.len().checked_sub(1) else {
             return;
         };
-        let nanos = self.origin as f64 + (t + half) * 1e9;
-        let at = (nanos as i64).clamp(edges[0], edges[last + 1] - 1);
-        let segment = self.find(at, cursor.0.min(last));
-        cursor.0 = segment;
-        let box_s = 2.0 * half;
-        let beyond_box = 1.0 - (-box_s / tau).exp();
-        // How much lies further back than an edge; ages count from the end of the box.
-        let remembered = |edge: i64| {
-            let age = ((nanos - edge as f64) * 1e-9).max(0.0);
-            match age {
-                _ if half <= 0.0 => (-age / tau).exp(),
-                _ if age <= box_s => 1.0 - (age - tau * (1.0 - (-age / tau).exp())) / box_s,
-                _ => tau / box_s * beyond_box * (-(age - box_s) / tau).exp(),
-            }
-        };
-        let mut newer = if nanos > edges[last + 1] as f64 {
-            remembered(edges[last + 1])
-        } else {
-            1.0
-        };
-        // After and before the run the device is outside every phase.
-        sums[self.leaves - 1] += weight * (1.0 - newer);
-        // Beyond the box an edge is remembered by so much less than the one after it.
-        let beyond = (nanos - box_s * 1e9) as i64;
-        let per_nano = 1e-9 / tau;
-        for i in (0..=segment).rev() {
-            let older = if edges[i + 1] < beyond {
-                newer * decay((edges[i + 1] - edges[i]) as f64 * per_nano)
-            } else {
-                remembered(edges[i])
-            };
-            for &(leaf, share) in &self.timeline.table[self.timeline.states[i] as usize] {
-                sums[leaf] += weight * share * (newer - older);
-            }
-            newer = older;
-            if newer < (-FORGOTTEN).exp() {
-                break;
-            }
-        }
-        sums[self.leaves - 1] += weight * newer;
+        let at = at.clamp(edges[0], edges[last + 1] - 1);
+        cursor.0 = self.find(at, cursor.0.min(last));
     }
 
     /// The segment that holds `at`, searched outward from `near`.
@@ -191,26 +171,8 @@ impl<'a> Overlap<'a> {
     }
 }
 
-/// exp(-x) for x >= 0, to 4e-10: most are asked for the short segments of a timeline, where a few terms of the series do.
-fn decay(x: f64) -> f64 {
-    if x < 0.25 {
-        1.0 - x
-            * (1.0 - x / 2.0 * (1.0 - x / 3.0 * (1.0 - x / 4.0 * (1.0 - x / 5.0 * (1.0 - x / 6.0 * (1.0 - x / 7.0))))))
-    } else {
-        (-x).exp()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    #[test]
-    fn a_decay_is_an_exponential() {
-        for i in 0..400 {
-            let x = 0.01 * f64::from(i);
-            assert!((decay(x) - (-x).exp()).abs() < 4e-10, "{x}");
-        }
-    }
-
     use super::*;
 
     fn timeline() -> Timeline {
@@ -220,21 +182,6 @@ mod tests {
             table: vec![vec![(0, 1.0)], vec![(1, 0.5), (0, 0.5)], vec![(2, 1.0)]],
             leaves: 3,
         }
-    }
-
-    #[test]
-    fn a_low_pass_forgets_at_its_rate_and_loses_nothing() {
-        let timeline = timeline();
-        let overlap = Overlap::new(&timeline);
-        for t in [0.0, 0.3, 17.99, 40.0, 41.5] {
-            let mut sums = vec![0.0; 3];
-            overlap.add_low_pass(t, 0.7, 0.0, 1.0, &mut Cursor::default(), &mut sums);
-            assert!((sums.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{t} {sums:?}");
-        }
-        // Half a second into the segment of leaves 0 and 1, after one of leaf 0.
-        let mut sums = vec![0.0; 3];
-        overlap.add_low_pass(1.5, 0.5, 0.0, 1.0, &mut Cursor(30), &mut sums);
-        assert!((sums[1] - 0.5 * (1.0 - (-1.0_f64).exp())).abs() < 1e-12, "{sums:?}");
     }
 
     #[test]
@@ -250,20 +197,15 @@ mod tests {
             (50.0, 1.0),
         ] {
             let (mut mean, mut looked_up) = (vec![0.0; 3], vec![0.0; 3]);
-            let (mut low_pass, mut low_passed) = (mean.clone(), mean.clone());
             overlap.add_mean(t, half, 2.0, &mut Cursor(17), &mut mean);
-            overlap.add_low_pass(t, 0.4, half, 2.0, &mut Cursor(17), &mut low_pass);
             const LOOKS: u32 = 20_000;
             for i in 0..LOOKS {
                 let at = t + half * (f64::from(2 * i + 1) / f64::from(LOOKS) - 1.0);
                 let weight = 2.0 / f64::from(LOOKS);
                 overlap.add(at, weight, &mut Cursor::default(), &mut looked_up);
-                overlap.add_low_pass(at, 0.4, 0.0, weight, &mut Cursor::default(), &mut low_passed);
             }
-            for (all, one_by_one) in [(&mean, &looked_up), (&low_pass, &low_passed)] {
-                let off = all.iter().zip(one_by_one).map(|(a, b)| (a - b).abs());
-                assert!(off.fold(0.0, f64::max) < 2e-4, "{t} {half}: {all:?} {one_by_one:?}");
-            }
+            let off = mean.iter().zip(&looked_up).map(|(a, b)| (a - b).abs());
+            assert!(off.fold(0.0, f64::max) < 2e-4, "{t} {half}: {mean:?} {looked_up:?}");
         }
     }
 

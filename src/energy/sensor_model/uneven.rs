@@ -11,14 +11,14 @@ use super::matrix::dot;
 /// By which share the mean of what the windows saw differs from the mean of all the time between the first and the last of them, if
 /// leaves draw `powers`.
 pub fn share(setting: &Setting, stream: &Stream, powers: &[f64]) -> f64 {
-    let mut design = Design::new(setting.overlap, setting.leaves);
+    let mut design = Design::new(setting.overlap, stream.theta, stream.rows.rows.len());
     let (mut sum, mut count, mut reach) = (0.0, 0.0, None);
     for row in &stream.rows.rows {
         let (start, end) = Design::window(row, &stream.theta);
         if start < 0.0 || end > setting.run_s {
             continue;
         }
-        design.row(row, &stream.theta, None);
+        design.row(row, None);
         sum += dot(&design.columns, powers);
         count += 1.0;
         reach = Some((reach.map_or(start, |(first, _)| first), end));

@@ -47,7 +47,7 @@ const THETA: Theta = Theta {
 
 /// Means over 8 ms every 10.3 ms of leaves that draw `watts`, beside errors of 2 W, of each of which `memory` is left in the next.
 fn rows(overlap: &Overlap, watts: [f64; 3], memory: f64) -> Rows {
-    let mut design = Design::new(overlap, 3);
+    let mut design = Design::new(overlap, THETA, 100);
     let (mut error, mut state) = (0.0, 1_u64);
     let row = |i: u32| {
         let at = |watts: f64| Row {
@@ -59,7 +59,7 @@ fn rows(overlap: &Overlap, watts: [f64; 3], memory: f64) -> Rows {
             length: 0.0,
             watts,
         };
-        design.row(&at(0.0), &THETA, None);
+        design.row(&at(0.0), None);
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
@@ -191,10 +191,10 @@ fn a_power_that_follows_exponentially_is_told_by_its_own_time_constant() {
     let setting = setting(&overlap, 0.1);
     let watts = [300.0, 100.0, 200.0];
     let mut slow = rows(&overlap, [0.0; 3], 0.0);
-    let mut design = Design::new(&overlap, 3);
     let theta = Theta { response: 3.0, ..THETA };
+    let mut design = Design::new(&overlap, theta, slow.rows.len());
     for row in &mut slow.rows {
-        design.row(row, &theta, None);
+        design.row(row, None);
         row.watts += dot(&design.columns, &watts);
     }
     let left = |own: f64| {
