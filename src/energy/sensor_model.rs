@@ -26,6 +26,7 @@ mod matrix;
 mod overlap;
 mod parts;
 mod ramp;
+mod readings;
 mod response;
 mod rivals;
 mod rows;
@@ -49,25 +50,14 @@ use super::curve::PowerRange;
 use super::sensed::Sensed;
 use super::timeline::Timeline;
 use design::{PROPERTIES, Shape, Theta};
-use fit::{Prior, Setting, Stream};
+use fit::{Setting, Stream};
 use overlap::Overlap;
+use readings::{Readings, Sensor};
 use rivals::Tried;
-use rows::{Place, Rows};
-use search::Discovered;
 
 /// Rows used for finding all properties together, and for the powers.
 const JOINT: usize = 6000;
 const FITTING: usize = 100_000;
-/// Fewer rows than this for each unknown power determine nothing.
-const ROWS_PER_LEAF: usize = 4;
-/// The largest difference between halves, in standard deviations: what is no chance any more, and what is usual among some ten leaves.
-const DISAGREE: f64 = 3.5;
-const USUAL_WORST: f64 = 1.7;
-const OFTEN: u64 = 12;
-/// Less than this share of the variance of what readings see of half the leaves is left by the doubt about when they saw it: what is
-/// there then depends on more than is known of the sensor.
-const TELLING: f64 = 0.3;
-
 /// What was found about one stream's clock and window, with standard uncertainties.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Found {
@@ -187,89 +177,19 @@ pub struct Inputs<'a> {
 
 /// Fit the model.
 pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
-    let power = rows::of_power(inputs.device, inputs.sensed, inputs.run, Place::Anywhere);
-    let counter = rows::of_counter(inputs.device, inputs.sensed.polled, inputs.run, Place::Anywhere);
-    let leaves = inputs.seconds.iter().filter(|s| **s > 0.0).count();
-    let enough = |rows: &Rows| rows.rows.len() >= ROWS_PER_LEAF * leaves + 12;
-    let power = power.filter(|r| enough(r) && !(inputs.contradiction && counter.as_ref().is_some_and(enough)));
-    let counter = counter.filter(enough);
-    let most = power
-        .iter()
-        .chain(&counter)
-        .map(|r| r.rows.len())
-        .max()
-        .ok_or(Refusal::TooLittle)?;
+    let readings = Readings::enough(inputs).ok_or(Refusal::TooLittle)?;
+    let most = readings.most();
     let overlap = Overlap::new(inputs.timeline);
     let setting = setting(inputs, &overlap, most);
-    let power = power.map(|rows| in_step::power(inputs, &setting, rows));
-    let counter = counter.map(|rows| in_step::counter(inputs, &setting, rows));
-    let half_ms = power.as_ref().or(counter.as_ref()).map_or(0.0, |rows| rows.half * 1e3);
-    let tells = |rows: &Rows| contrast::left(inputs, &overlap, rows) > TELLING;
-    let (power, counter) = (power.filter(tells), counter.filter(tells));
-    if power.is_none() && counter.is_none() {
-        return Err(Refusal::Blurred(half_ms));
-    }
-    let lock = lock::of(inputs, power.as_ref(), counter.as_ref());
+    let readings = readings.telling(inputs, &setting, &overlap)?;
+    let lock = lock::of(inputs, readings.power.as_ref(), readings.counter.as_ref());
     if let Some(lock) = lock.filter(|lock| lock.places == 1) {
         return Err(Refusal::Locked(lock));
     }
-    let power_theta = power.as_ref().map(|rows| discover::power(inputs, &setting, rows));
-    let sensor = power_theta.as_ref().map(|found| found.theta);
-    let kind = counter.as_ref().map_or(CounterKind::Unknown, |rows| {
-        kind::of_counter(inputs, &setting, rows, sensor)
-    });
-    // A counter that adds up power readings tells nothing that they do not; alone, it is a power sensor.
-    let (power, power_theta, counter) = match (kind, power, counter) {
-        (CounterKind::Sampled, None, Some(rows)) => {
-            let rows = rows.windowed();
-            let theta = discover::power(inputs, &setting, &rows);
-            (Some(rows), Some(theta), None)
-        }
-        (CounterKind::Sampled, power, _) => (power, power_theta, None),
-        (_, power, counter) => (power, power_theta, counter),
-    };
-    let counter_theta = counter.as_ref().map(|rows| ticks::counter(inputs, &setting, rows));
-    let pair = |most: usize| {
-        (
-            power.as_ref().map(|r| r.spread(most)),
-            counter.as_ref().map(|r| r.spread(most)),
-        )
-    };
-    let (few, many) = (pair(JOINT), pair(FITTING));
-    let candidates = |found: &Discovered| -> Vec<(Theta, Prior)> {
-        let rivals = found.rivals.iter().copied();
-        std::iter::once((found.theta, found.prior)).chain(rivals).collect()
-    };
-    let windows = power_theta.as_ref().map_or(Vec::new(), candidates);
-    let counter_found = counter_theta.as_ref().map(|found| (found.theta, found.prior));
-    let fitted = |of_power: Option<(Theta, Prior)>| {
-        let pairs = [(&few.0, of_power, false), (&few.1, counter_found, true)];
-        let streams = pairs.into_iter().filter_map(|(rows, found, is_counter)| {
-            let (theta, prior) = found?;
-            Some(search::stream(rows.as_ref()?, theta, prior, is_counter))
-        });
-        Tried::new(&setting, streams.collect())
-    };
-    let mut tried: Vec<Tried> = if windows.is_empty() {
-        vec![fitted(None)]
-    } else {
-        windows.into_iter().map(|window| fitted(Some(window))).collect()
-    };
-    // Together with the counter another window may be the likelier one.
-    tried.sort_by(|a, b| b.likelihood.total_cmp(&a.likelihood));
-    let possible = |tried: &Tried| !tried.is_impossible(&setting, inputs.range);
-    if tried.iter().any(possible) {
-        tried.retain(possible);
-    }
-    let mut likeliest = tried.remove(0);
-    // What a counter counts over is known; where the windows of the power readings lie may have been found wrongly.
-    let by_counter = (likeliest.streams.len() > 1).then(|| fitted(None));
-    let contradicted = by_counter.as_ref().is_some_and(|alone| likeliest.contradicts(alone));
-    if contradicted || likeliest.is_too_smooth() {
-        let alone = by_counter.filter(|_| kind == CounterKind::Continuous);
-        (likeliest, tried) = (alone.ok_or(Refusal::Unexplained)?, Vec::new());
-    }
-    let doubt = rivals::doubt(&setting, inputs.seconds, &likeliest, &tried);
+    let sensor = Sensor::discovered(inputs, &setting, readings);
+    let (few, many) = (sensor.readings.spread(JOINT), sensor.readings.spread(FITTING));
+    let (likeliest, rivals) = rivals::likeliest(&setting, inputs.range, &sensor, &few)?;
+    let doubt = rivals::doubt(&setting, inputs.seconds, &likeliest, &rivals);
     let is_told = likeliest.tells(&setting);
     let uneven = likeliest.uneven(&setting);
     let Tried {
@@ -277,13 +197,7 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         solution: whole,
         ..
     } = likeliest;
-    let all = |stream: &Stream<'_>| {
-        if stream.is_counter {
-            many.1.as_ref()
-        } else {
-            many.0.as_ref()
-        }
-    };
+    let all = |stream: &Stream<'_>| many.of(stream.is_counter);
     let in_parts = shapes::fitted(inputs, (&setting, most), &streams, &whole, |s| all(s).unwrap_or(s.rows));
     let (mut estimate, streams, shaped) = in_parts.unwrap_or_else(|| {
         let estimate = energies::energies(inputs, &setting, &mut streams, &whole, |s| all(s).unwrap_or(s.rows));
@@ -292,32 +206,16 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
     for (off, weight) in &doubt {
         estimate.covariance.add_outer(*weight, off, off);
     }
+    let halves = estimate.halves.as_ref().map(|halves| {
+        let sd = |leaf: usize| 2.0 * estimate.statistical.at(leaf, leaf).max(0.0).sqrt();
+        halves.iter().enumerate().map(|(leaf, &d)| (d, sd(leaf))).collect()
+    });
+    let wider = halves::wider(halves.as_deref().unwrap_or_default(), &inputs.timeline.segments());
+    estimate.covariance.a.iter_mut().for_each(|a| *a *= wider);
     let found = |is_counter: bool| {
         let at = streams.iter().position(|s| s.is_counter == is_counter)?;
         Some(found(&streams[at], estimate.spreads[at]))
     };
-    let halves: Option<Vec<(f64, f64)>> = estimate.halves.as_ref().map(|halves| {
-        let sd = |leaf: usize| 2.0 * estimate.statistical.at(leaf, leaf).max(0.0).sqrt();
-        halves.iter().enumerate().map(|(leaf, &d)| (d, sd(leaf))).collect()
-    });
-    // Halves that disagree by more than noise explains say how much more there is; of leaves that ran a few times, the edges disagree.
-    let often = inputs.timeline.segments();
-    let off = |(leaf, &(d, sd)): (usize, &(f64, f64))| {
-        if sd > 0.0 && often[leaf] >= OFTEN {
-            d.abs() / sd
-        } else {
-            0.0
-        }
-    };
-    let worst = halves
-        .iter()
-        .flat_map(|h| h.iter().enumerate())
-        .map(off)
-        .fold(0.0, f64::max);
-    if worst > DISAGREE {
-        let wider = (worst / USUAL_WORST).powi(2);
-        estimate.covariance.a.iter_mut().for_each(|a| *a *= wider);
-    }
     Ok(Model {
         power: found(false),
         counter: found(true),
@@ -325,7 +223,7 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         covariance: estimate.covariance,
         statistical: estimate.statistical,
         ramp: estimate.ramp,
-        kind,
+        kind: sensor.kind,
         lock,
         in_parts: shaped,
         is_told,

@@ -8,6 +8,11 @@ use super::rows::Rows;
 const BLOCK: usize = 8;
 /// With fewer readings in all a half is no estimate.
 const ENOUGH: usize = 400;
+/// The largest difference between halves, in standard deviations: what is no chance any more, and what is usual among some ten leaves.
+const DISAGREE: f64 = 3.5;
+const USUAL_WORST: f64 = 1.7;
+/// Of leaves that ran less often, the edges disagree.
+const OFTEN: u64 = 12;
 
 /// Energy of each leaf by the even blocks less that by the odd ones, joules.
 pub fn differences(setting: &Setting, streams: &[Stream], powers: &[f64], seconds: &[f64]) -> Option<Vec<f64>> {
@@ -30,4 +35,32 @@ pub fn differences(setting: &Setting, streams: &[Stream], powers: &[f64], second
             .map(|leaf| (even[leaf] - odd[leaf]) * seconds[leaf])
             .collect(),
     )
+}
+
+/// How many times larger the energies' variance is than it seemed: halves that disagree by more than noise explains say how much more there
+/// is. `differences` with their standard deviations; `segments`: how often each leaf ran.
+pub fn wider(differences: &[(f64, f64)], segments: &[u64]) -> f64 {
+    let off = |(&(d, sd), &often): (&(f64, f64), &u64)| {
+        if sd > 0.0 && often >= OFTEN { d.abs() / sd } else { 0.0 }
+    };
+    let worst = differences.iter().zip(segments).map(off).fold(0.0, f64::max);
+    if worst > DISAGREE {
+        (worst / USUAL_WORST).powi(2)
+    } else {
+        1.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_that_disagree_widen_the_rest_unless_a_leaf_ran_seldom() {
+        let off_by = |sds: f64| [(1.0, 2.0), (3.0 * sds, 3.0), (9.0, 0.0)];
+        assert_eq!(wider(&off_by(3.0), &[100, 100, 100]), 1.0);
+        assert_eq!(wider(&off_by(17.0), &[100, 100, 100]), 100.0);
+        assert_eq!(wider(&off_by(17.0), &[100, 11, 100]), 1.0);
+        assert_eq!(wider(&[], &[100]), 1.0);
+    }
 }

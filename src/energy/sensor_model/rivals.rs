@@ -2,9 +2,13 @@
 //!
 //! Owns the joint fits of all candidates, and what the rest add to the doubt about the leaves' energies.
 
-use super::fit::{self, Setting, Stream};
-use super::uneven;
 use crate::energy::curve::PowerRange;
+
+use super::design::Theta;
+use super::fit::{self, Prior, Setting, Stream};
+use super::kind::CounterKind;
+use super::readings::{Readings, Sensor};
+use super::{Refusal, uneven};
 
 /// Streams that tell of one power leave as much of the counter unexplained together as it leaves alone; those that leave this many times
 /// more (ratio of variances) do not.
@@ -94,6 +98,37 @@ impl<'a> Tried<'a> {
         };
         together > CONTRADICTED * least && self.smoothness().is_some_and(|ratio| ratio > 1.0)
     }
+}
+
+/// The likeliest joint fit of some of a sensor's readings, and those of the other windows that were found for its power.
+pub fn likeliest<'a>(
+    setting: &Setting,
+    range: PowerRange,
+    sensor: &Sensor,
+    some: &'a Readings,
+) -> Result<(Tried<'a>, Vec<Tried<'a>>), Refusal> {
+    let fitted = |window: Option<(Theta, Prior)>| Tried::new(setting, sensor.streams(some, window));
+    let windows = sensor.windows();
+    let mut tried: Vec<Tried> = if windows.is_empty() {
+        vec![fitted(None)]
+    } else {
+        windows.into_iter().map(|window| fitted(Some(window))).collect()
+    };
+    // Together with the counter another window may be the likelier one.
+    tried.sort_by(|a, b| b.likelihood.total_cmp(&a.likelihood));
+    let possible = |tried: &Tried| !tried.is_impossible(setting, range);
+    if tried.iter().any(possible) {
+        tried.retain(possible);
+    }
+    let likeliest = tried.remove(0);
+    // What a counter counts over is known; where the windows of the power readings lie may have been found wrongly.
+    let by_counter = (likeliest.streams.len() > 1).then(|| fitted(None));
+    let contradicted = by_counter.as_ref().is_some_and(|alone| likeliest.contradicts(alone));
+    if contradicted || likeliest.is_too_smooth() {
+        let alone = by_counter.filter(|_| sensor.kind == CounterKind::Continuous);
+        return Ok((alone.ok_or(Refusal::Unexplained)?, Vec::new()));
+    }
+    Ok((likeliest, tried))
 }
 
 /// How far each rival's leaf energies lie from the likeliest's, J, and how likely it is beside it. Neighbouring readings are not
