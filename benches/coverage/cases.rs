@@ -164,6 +164,7 @@ pub fn cases() -> Vec<Case> {
         });
     }
     cases.extend(others());
+    cases.extend(lagging());
     cases.push(Case {
         name: "E drawn at random".into(),
         drawn: true,
@@ -180,6 +181,24 @@ fn locked(case: &mut Case) {
         ("backward", 50.0, 380.0),
     ];
     (case.duration_scatter, case.steps) = (0.0, 1200);
+}
+
+/// The grid's sensors under loads whose power takes a millisecond or less to follow: what their intervals are as wide as they are for.
+fn lagging() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (period, window) in [(20.0, 10.0), (100.0, 25.0), (100.0, 100.0)] {
+        for counter in [None, Some(10.0), Some(20.0), Some(100.0)] {
+            for ramp in [0.7, 1.0] {
+                let ideal = Case::ideal(period, window, counter);
+                let case = Case {
+                    name: ideal.name.replace("grid", "F"),
+                    ..ideal
+                };
+                cases.push(case.named(&format!("ramps of {ramp} ms"), |c| c.ramp = ramp));
+            }
+        }
+    }
+    cases
 }
 
 /// Loads and sensors that the model was not made for.

@@ -1,7 +1,8 @@
 //! Do the 95 % intervals hold the truth? Simulated training, many sensors, many seeds: writes Markdown tables.
 //!
 //! `cargo bench --bench coverage -- [--seeds N] [--from SEED] [--only WORD] [--show] [--out PATH]`. Cases are named grid, B (power alone), C (with a
-//! counter), D (loads and sensors of other kinds); `--only` takes part of a name.
+//! counter), D (loads and sensors of other kinds), E (drawn at random), F (the grid's sensors, power that ramps over a millisecond or less);
+//! `--only` takes part of a name.
 
 mod cases;
 mod drawn;
