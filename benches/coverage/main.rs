@@ -116,6 +116,12 @@ fn observe(case: &Case, from: u64, seeds: u64, show: bool) -> Outcome {
     outcome
 }
 
+/// Decimals that show two digits of a figure, and no less than two decimals.
+fn digits(figure: f64) -> usize {
+    let small = -figure.max(1e-6).log10().floor();
+    (small.max(0.0) as usize + 1).max(2)
+}
+
 const HEAD: &str = "| case | window found, ms (all seeds within) | intervals | cover % | worst bias / half-width | bounds held |\n|---|---|---|---|---|---|\n";
 const DETAIL: &str = "| case | phase | rms error % | mean error % | half-width % | intervals | cover % | bounds held |\n|---|---|---|---|---|---|---|---|\n";
 
@@ -136,7 +142,8 @@ fn write(case: &Case, outcome: &Outcome, summary: &mut String, detail: &mut Stri
         all.unresolved += s.unresolved;
         all.bounded += s.bounded;
         let shown = s.errors().map_or("| |".into(), |(rms, mean, half)| {
-            format!("{rms:.2} | {mean:+.2} | {half:.2}")
+            let digits = digits(rms);
+            format!("{rms:.digits$} | {mean:+.digits$} | {half:.digits$}")
         });
         let _ = writeln!(
             detail,

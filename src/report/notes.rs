@@ -58,6 +58,32 @@ pub fn checks_summary(analysis: &Analysis) -> Option<String> {
     (!analysis.checks.is_empty()).then(|| format!("{pass} passed, {warn} warning{plural}, {fail} failed"))
 }
 
+/// Warnings of one kind that a terminal shows: eight devices have much the same to say.
+const MOST_OF_A_KIND: usize = 3;
+
+/// The checks to show where there is little room: all that failed, a few warnings of each kind, and what was left out.
+pub fn main_checks(analysis: &Analysis) -> (Vec<&Check>, Option<String>) {
+    let mut kinds: Vec<(&str, usize)> = Vec::new();
+    let mut shown = Vec::new();
+    for check in analysis.checks.iter().filter(|c| c.status != CheckStatus::Pass) {
+        let kind = check.name.split(':').next().unwrap_or_default();
+        let place = kinds.iter().position(|(other, _)| *other == kind);
+        let place = place.unwrap_or_else(|| {
+            kinds.push((kind, 0));
+            kinds.len() - 1
+        });
+        kinds[place].1 += usize::from(check.status == CheckStatus::Warn);
+        if check.status == CheckStatus::Fail || kinds[place].1 <= MOST_OF_A_KIND {
+            shown.push(check);
+        }
+    }
+    let left = kinds.iter().filter(|(_, count)| *count > MOST_OF_A_KIND);
+    let left = left.map(|(kind, count)| format!("{} of {}", count - MOST_OF_A_KIND, format::printable(kind)));
+    let left = left.collect::<Vec<_>>().join(", ");
+    let more = (!left.is_empty()).then(|| format!("more warnings: {left}; --format html or json has all"));
+    (shown, more)
+}
+
 /// What the columns and marks mean.
 pub fn legend(analysis: &Analysis) -> Vec<String> {
     let energies = all_energies(analysis);

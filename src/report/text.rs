@@ -75,7 +75,8 @@ fn checks(analysis: &Analysis, paint: Paint) -> Vec<String> {
         return Vec::new();
     };
     let mut lines = vec![String::new(), format!("{}  {summary}", paint.bold("Checks"))];
-    for check in analysis.checks.iter().filter(|c| c.status != CheckStatus::Pass) {
+    let (shown, more) = notes::main_checks(analysis);
+    for check in shown {
         let text = format!(
             "{} {}: {}",
             check.status.as_str(),
@@ -88,6 +89,7 @@ fn checks(analysis: &Analysis, paint: Paint) -> Vec<String> {
         };
         lines.extend(wrapped("  ", "       ", &text).into_iter().map(toned));
     }
+    lines.extend(more.iter().flat_map(|more| wrapped("  ", "       ", more)));
     lines
 }
 

@@ -205,6 +205,32 @@ fn a_warning_that_a_check_says_is_said_once() {
 }
 
 #[test]
+fn of_many_warnings_of_a_kind_a_few_are_shown_and_of_failures_all() {
+    let mut analysis = fixture::training();
+    let check = |status: CheckStatus, kind: &str, i: usize| Check {
+        name: format!("{kind}:gpu{i}"),
+        status,
+        detail: format!("{kind} number {i}"),
+    };
+    let of = |status: CheckStatus, kind: &'static str, count: usize| (0..count).map(move |i| check(status, kind, i));
+    analysis.checks = of(CheckStatus::Warn, "separation", 8)
+        .chain(of(CheckStatus::Fail, "coverage", 5))
+        .chain(of(CheckStatus::Warn, "glitches", 3))
+        .collect();
+    let text = plain(&analysis);
+    let shown = |kind: &str| text.matches(&format!("{kind} number")).count();
+    assert_eq!(
+        (shown("separation"), shown("coverage"), shown("glitches")),
+        (3, 5, 3),
+        "{text}"
+    );
+    assert!(
+        text.contains("  more warnings: 5 of separation; --format html or json has all\n"),
+        "{text}"
+    );
+}
+
+#[test]
 fn devices_are_named_as_a_range_only_where_they_follow_on_each_other() {
     let mut analysis = fixture::training();
     let gpu = analysis.devices[0].clone();
