@@ -344,3 +344,41 @@ fn summary(nodes: &[Node<'_>], run: Interval) -> RunSummary {
         simulated: runs().find_map(|run| run.simulated.clone()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::energy::laws::{counted, gpu, recording};
+    use crate::energy::{Options, analyze, spans};
+    use crate::model::analysis::Analysis;
+    use crate::model::device::Device;
+
+    /// Twelve devices over 10 s, the i-th at 100 (i + 1) W; the readings of `lost` cannot be had.
+    fn twelve(lost: Option<u32>) -> Result<Analysis, String> {
+        let recording = recording((0..12).map(gpu).collect(), 10_000, &[]);
+        let spans = spans(&recording.markers, recording.interval());
+        analyze(&recording, &spans, &Options::default(), |device: &Device| {
+            let i = device.index.filter(|_| device.index != lost);
+            let watts = 100.0 * f64::from(i.ok_or_else(|| format!("no {}", device.id))? + 1);
+            Ok(counted(10_000, 100, |t| watts * t))
+        })
+    }
+
+    #[test]
+    fn devices_that_are_analysed_side_by_side_stay_in_their_order() {
+        let analysis = twelve(None).expect("all have readings");
+        assert_eq!(analysis.devices.len(), 12);
+        for (i, row) in analysis.devices.iter().enumerate() {
+            assert_eq!(row.device.id.to_string(), format!("gpu{i}"));
+            let joules = row.energy.joules.expect("a total").get();
+            assert!(
+                (joules / (1000.0 * (i + 1) as f64) - 1.0).abs() < 0.01,
+                "{i}: {joules} J"
+            );
+        }
+    }
+
+    #[test]
+    fn readings_that_cannot_be_had_end_the_analysis() {
+        assert_eq!(twelve(Some(3)).err(), Some("no gpu3".to_owned()));
+    }
+}

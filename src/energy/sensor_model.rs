@@ -58,6 +58,7 @@ use rivals::Tried;
 /// Rows used for finding all properties together, and for the powers.
 const JOINT: usize = 6000;
 const FITTING: usize = 100_000;
+
 /// What was found about one stream's clock and window, with standard uncertainties.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Found {

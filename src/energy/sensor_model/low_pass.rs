@@ -206,20 +206,10 @@ fn decay(x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::energy::timeline::Timeline;
+    use crate::energy::sensor_model::overlap::tests::{BOXES, timeline};
 
     const FEW: usize = 0;
     const MANY: usize = 1000;
-
-    /// 40 s in segments of a second.
-    fn timeline() -> Timeline {
-        Timeline {
-            edges: (0..=40).map(|i| i * 1_000_000_000).collect(),
-            states: (0..40).map(|i| i % 3).collect(),
-            table: vec![vec![(0, 1.0)], vec![(1, 0.5), (0, 0.5)], vec![(2, 1.0)]],
-            leaves: 3,
-        }
-    }
 
     fn shown(low_pass: &LowPass, t: f64, half: f64, near: usize) -> Vec<f64> {
         let mut sums = vec![0.0; 3];
@@ -247,11 +237,14 @@ mod tests {
             // Half a second into the segment of leaves 0 and 1, after one of leaf 0.
             let sums = shown(&LowPass::new(&overlap, 0.5, looks), 1.5, 0.0, 30);
             assert!((sums[1] - 0.5 * (1.0 - (-1.0_f64).exp())).abs() < 1e-9, "{sums:?}");
-            // Half a second after the run, which ended with leaf 0.
+            // Half a second after the run: of its seconds, the last and every third before it were leaf 0's, and half of the one before the
+            // last but one and of every third before that.
             let sums = shown(&LowPass::new(&overlap, 0.5, looks), 40.5, 0.0, 30);
+            let second = (-2.0_f64).exp();
+            let at_end = (1.0 - second) * (1.0 + 0.5 * second.powi(2)) / (1.0 - second.powi(3));
             assert!(
-                (sums[0] - (-1.0_f64).exp() * (1.0 - (-2.0_f64).exp())).abs() < 0.01,
-                "{sums:?}"
+                (sums[0] - (-1.0_f64).exp() * at_end).abs() < (-FORGOTTEN).exp(),
+                "{sums:?} {at_end}"
             );
         }
     }
@@ -282,14 +275,7 @@ mod tests {
         let timeline = timeline();
         let overlap = Overlap::new(&timeline);
         let low_pass = LowPass::new(&overlap, 0.4, MANY);
-        for (t, half) in [
-            (4.5, 0.2),
-            (4.9, 3.3),
-            (0.4, 1.0),
-            (39.8, 2.5),
-            (20.0, 30.0),
-            (50.0, 1.0),
-        ] {
+        for (t, half) in BOXES {
             const LOOKS: u32 = 20_000;
             let mut one_by_one = vec![0.0; 3];
             for i in 0..LOOKS {

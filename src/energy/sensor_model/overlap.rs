@@ -172,10 +172,21 @@ impl<'a> Overlap<'a> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
-    fn timeline() -> Timeline {
+    /// Where a box lies and half its width, seconds: inside a segment, over several, over the run's ends, around it, behind it.
+    pub const BOXES: [(f64, f64); 6] = [
+        (4.5, 0.2),
+        (4.9, 3.3),
+        (0.4, 1.0),
+        (39.8, 2.5),
+        (20.0, 30.0),
+        (50.0, 1.0),
+    ];
+
+    /// 40 s in segments of a second: leaf 0, half of leaf 0 and half of 1, leaf 2.
+    pub fn timeline() -> Timeline {
         Timeline {
             edges: (0..=40).map(|i| i * 1_000_000_000).collect(),
             states: (0..40).map(|i| i % 3).collect(),
@@ -188,14 +199,7 @@ mod tests {
     fn the_mean_over_a_box_is_that_of_look_ups_all_over_it() {
         let timeline = timeline();
         let overlap = Overlap::new(&timeline);
-        for (t, half) in [
-            (4.5, 0.2),
-            (4.9, 3.3),
-            (0.4, 1.0),
-            (39.8, 2.5),
-            (20.0, 30.0),
-            (50.0, 1.0),
-        ] {
+        for (t, half) in BOXES {
             let (mut mean, mut looked_up) = (vec![0.0; 3], vec![0.0; 3]);
             overlap.add_mean(t, half, 2.0, &mut Cursor(17), &mut mean);
             const LOOKS: u32 = 20_000;
