@@ -25,6 +25,8 @@ mod edges;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod held_readings;
+#[cfg(test)]
 mod hidden_window;
 mod idle;
 mod integrate;
@@ -43,6 +45,7 @@ mod shares;
 mod slow_polls;
 mod state;
 mod study;
+mod summed;
 mod timeline;
 mod uncertainty;
 #[cfg(test)]

@@ -18,6 +18,7 @@ use crate::model::time::Interval;
 use super::cell::{Cell, compare, cover, energy_between, overlap_s, splice, take};
 use super::counter;
 use super::sensed::Sensed;
+use super::summed;
 
 /// The power a device can have within a cell, watts: what splits of a cell's energy are possible.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -105,6 +106,8 @@ pub struct Curve {
     pub story: Story,
     /// How well the time between a cell's end and its visibility is known: a standard uncertainty, seconds.
     pub delay_sd_s: f64,
+    /// From where to where the source that `method` names says anything, nanoseconds: beyond, cells are of the other one.
+    pub reach: (i64, i64),
 }
 
 /// How long after the end of a cell its value becomes visible is believed to lie in 0 to 10 ms, taken as uniform
@@ -135,6 +138,8 @@ pub struct Story {
     pub glitches: u64,
     /// Counter energy over power integral where both were seen, and the seconds that covers.
     pub counter_over_integral: Option<(f64, f64)>,
+    /// Whether the counter is so close to power readings which look at part of the time that it must be made of them.
+    pub adds_up_readings: bool,
     /// The same of the driver's own samples over the polled readings, where the samples are used.
     pub samples_over_polled: Option<(f64, f64)>,
     /// Share of the time that the power windows cover, and the variance (W^2) of a cell's mean power for what they do not.
@@ -188,10 +193,14 @@ pub fn build(device: &Device, sensed: &Sensed<'_>, run: Interval, sources: Sourc
     let still = std::mem::take(&mut counter.still);
     mark_stuck(&mut counter_cells, &still, &power.cells, &mut story);
     story.counter_over_integral = compare(&counter_cells, &power.cells, run);
+    story.adds_up_readings = summed::adds_up(&counter_cells, &power.cells, power.duty);
     if sources == Sources::PowerAlone {
         counter_cells.clear();
     }
     let counted: f64 = overlap_s(&counter_cells, run);
+    let reach = |cells: &[Cell]| Some((cells.first()?.start, cells.last()?.end));
+    let [counter_reach, power_reach] =
+        [&counter_cells, &power.cells].map(|cells| reach(cells).unwrap_or((i64::MIN, i64::MAX)));
     let mut cells = splice(&counter_cells, &power.cells);
     if cells.iter().all(|c| !c.known) {
         return None;
@@ -224,6 +233,11 @@ pub fn build(device: &Device, sensed: &Sensed<'_>, run: Interval, sources: Sourc
         cells,
         method,
         story,
+        reach: if method == Method::Counter {
+            counter_reach
+        } else {
+            power_reach
+        },
     })
 }
 

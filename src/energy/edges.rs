@@ -37,6 +37,8 @@ pub const REPEATED: u64 = 12;
 /// Cells that a leaf fills alone: so many tell its mean, and so many its scatter.
 const TOLD: usize = 2;
 const SCATTER_TOLD: usize = 4;
+/// A device that draws less than this share of what it draws under load is idle.
+const IDLE: f64 = 0.5;
 /// A phase with more than this share of its energy in split cells is not long: about five cells at a time.
 const SPLIT_SHARE: f64 = 0.2;
 
@@ -52,6 +54,8 @@ pub struct Expected {
     scatter: Vec<f64>,
     /// The same for each watt of a stretch of which nothing else is known, J.
     grain: f64,
+    /// Whether the device idles outside every phase.
+    is_idle: bool,
     /// How far the power may follow behind the markers, at 95 %.
     lag_s: f64,
     /// Which of the split's figures are of long phases, and which leaves' own.
@@ -106,7 +110,8 @@ impl Expected {
         let cells = curve.cells.iter().map(|c| (c.start, c.end));
         shares::walk(timeline, cells, |i, shares| {
             let cell = &curve.cells[i];
-            if !cell.known {
+            // Cells of another source are not as calm, or not as restless.
+            if !cell.known || cell.start < curve.reach.0 || cell.end > curve.reach.1 {
                 return;
             }
             let beyond = beyond_s(cell, shares);
@@ -138,6 +143,7 @@ impl Expected {
             known: vec![false; leaves],
             repeated,
             grain,
+            is_idle: watts[outside] * mixed.seconds < IDLE * mixed.joules && alone[outside].cells >= SCATTER_TOLD,
             scatter: watts.iter().map(|w| grain * w).collect(),
             lag_s: 1e-3 * model.ramp.lag_ms.hypot(2.0 * model.ramp.sd_ms),
             long,
@@ -196,14 +202,19 @@ impl Expected {
             return None;
         }
         // What fills cells alone shows nothing of its power inside them: if a load swings in step with the cells, the surprise says so
-        // only beside one that is known. At the ends of the run an idle device goes on: taken to be no calmer inside cells than the load.
+        // only beside one that is known. At the ends of the run what runs outside goes on: an idle device is as calm inside cells as they
+        // are among themselves, and what is not idle is taken to be no calmer than the load.
         let told = pieces().any(|(leaf, ..)| self.repeated[leaf]);
         if !told && pieces().any(|(leaf, ..)| leaf != outside) {
             return None;
         }
         let (mut seconds, mut joules, mut variance) = ([0.0; 2], [0.0; 2], [0.0; 2]);
         for (leaf, s, side) in pieces() {
-            let inside = if told { 0.0 } else { self.grain * self.watts[leaf] };
+            let inside = if told || self.is_idle {
+                0.0
+            } else {
+                self.grain * self.watts[leaf]
+            };
             seconds[side] += s;
             joules[side] += s * self.watts[leaf];
             variance[side] += s * self.scatter[leaf].max(inside);

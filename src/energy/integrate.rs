@@ -83,8 +83,11 @@ pub fn updates(device: &Device, stream: &PowerStream) -> (Vec<Update>, Option<f6
     }
     let poll_s = median_s(polls.windows(2).map(|p| p[1].0 - p[0].0));
     let changes: Vec<i64> = polls.windows(2).filter(|p| p[1].2 != p[0].2).map(|p| p[1].0).collect();
+    // Polls need not be evenly apart: what counts is how closely they lie about the changes.
+    let about = polls.windows(2).filter(|p| p[1].2 != p[0].2).map(|p| p[1].0 - p[0].0);
+    let bracket_s = median_s(about).unwrap_or(0.0);
     let changed = (changes.len() >= 8)
-        .then(|| Changes::new(&changes, poll_s.unwrap_or(0.0)))
+        .then(|| Changes::new(&changes, bracket_s))
         .flatten();
     let seen = changed.map(|changed| changed.period_s);
     let believed = timing.update_period_ms.map(|ms| ms * 1e-3);
@@ -171,11 +174,12 @@ struct Changes {
 impl Changes {
     /// A steady load leaves a quiet sensor's value as it is: changes are then many periods apart, and the closest ones tell the period.
     /// `None` where none are closer than sensors are slow.
-    fn new(changes: &[i64], poll_s: f64) -> Option<Self> {
+    fn new(changes: &[i64], bracket_s: f64) -> Option<Self> {
         const CLOSEST: usize = 10;
         const SAME: f64 = 1.5;
         const NEARLY_ALL: usize = 9;
-        const POLLS: f64 = 3.0;
+        const BRACKETS: f64 = 3.0;
+        const APART: f64 = 1.8;
         const SLOWEST_S: f64 = 2.0;
         let mut gaps: Vec<i64> = changes.windows(2).map(|pair| pair[1] - pair[0]).collect();
         gaps.sort_unstable();
@@ -183,14 +187,15 @@ impl Changes {
         let closest = 1e-9 * gaps[gaps.len() / CLOSEST] as f64;
         let near = gaps.partition_point(|&gap| 1e-9 * gap as f64 <= SAME * closest);
         // Between polls that are as slow as the sensor, gaps are the poller's.
-        let period_s = if usual <= SAME * closest || closest < POLLS * poll_s {
+        let period_s = if usual <= SAME * closest || closest < BRACKETS * bracket_s {
             usual
         } else {
             median_s(gaps[..near].iter().copied())?
         };
-        (period_s < SLOWEST_S.max(POLLS * poll_s)).then_some(Self {
+        (period_s < SLOWEST_S.max(BRACKETS * bracket_s)).then_some(Self {
             period_s,
-            is_regular: 10 * near > NEARLY_ALL * gaps.len() && closest >= POLLS * poll_s,
+            // Changes no more than a bracket apart may hide others, and be the poller's.
+            is_regular: 10 * near > NEARLY_ALL * gaps.len() && closest >= APART * bracket_s,
         })
     }
 }

@@ -270,6 +270,7 @@ fn model_of(
             .story
             .counter_over_integral
             .is_some_and(|(ratio, _)| (ratio - 1.0).abs() > 0.1),
+        adds_up: curve.story.adds_up_readings,
     };
     match sensor_model::fit(&inputs) {
         Ok(model) => {

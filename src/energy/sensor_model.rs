@@ -174,6 +174,8 @@ pub struct Inputs<'a> {
     pub range: PowerRange,
     /// Whether counter and power integral contradict each other: then the power readings are left out.
     pub contradiction: bool,
+    /// Whether the counter is so close to power readings of a part of the time that it adds up those.
+    pub adds_up: bool,
 }
 
 /// Fit the model.
@@ -190,6 +192,12 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
     let sensor = Sensor::discovered(inputs, &setting, readings);
     let (few, many) = (sensor.readings.spread(JOINT), sensor.readings.spread(FITTING));
     let (likeliest, rivals) = rivals::likeliest(&setting, inputs.range, &sensor, &few)?;
+    if likeliest.holds_readings() && !inputs.adds_up {
+        return fit(&Inputs {
+            adds_up: true,
+            ..*inputs
+        });
+    }
     let doubt = rivals::doubt(&setting, inputs.seconds, &likeliest, &rivals);
     let is_told = likeliest.tells(&setting);
     let uneven = likeliest.uneven(&setting);

@@ -114,3 +114,30 @@ fn phases_of_seconds_are_told_apart() {
         );
     }
 }
+
+/// A sensor of 50 ms where 20 are believed, polled closely only about its updates.
+#[test]
+fn polls_that_follow_the_sensor_show_that_it_is_slower_than_believed() {
+    let (mut stream, mut at) = (PowerStream::default(), 0);
+    for update in 0..200_i64 {
+        let jitter = update * 7919 % 5 - 2;
+        for poll in [50 * update + jitter - 8, 50 * update + jitter + 7] {
+            at = poll.max(at + 1);
+            let shown = update - i64::from(poll < 50 * update + jitter);
+            stream.times.push(Timestamp::from_nanos(at * 1_000_000), 10_000);
+            stream.watts.push(200.0 + (shown * 7919 % 31) as f64);
+        }
+    }
+    let device = Device {
+        power_timing: SensorTiming {
+            update_period_ms: Some(20.0),
+            window_ms: Some(10.0),
+            delay_ms: None,
+        },
+        ..gpu(0)
+    };
+    let (updates, period, _) = integrate::updates(&device, &stream);
+    let period = period.expect("updates were seen");
+    assert!((period - 0.05).abs() < 0.003, "{period}");
+    assert!(updates.len().abs_diff(200) < 5, "{}", updates.len());
+}

@@ -16,6 +16,7 @@ fn expected() -> Expected {
         repeated: vec![true, false],
         scatter: vec![300.0, 0.0],
         grain: 1.0,
+        is_idle: false,
         lag_s: 1e-3,
         long: vec![true; 3],
         own_long: vec![true; 2],
@@ -99,6 +100,30 @@ fn what_is_not_known_is_left_to_the_bounds() {
         ..expected()
     };
     assert_eq!(edge(&once, 18.0), None);
+}
+
+#[test]
+fn an_idle_device_is_as_calm_at_the_ends_of_the_run_as_it_was_seen_to_be() {
+    // A twentieth of a second of the run, and as much before it, all idle; its cells scatter by 4 J^2/s.
+    let end = |is_idle: bool| {
+        let expected = Expected {
+            is_idle,
+            scatter: vec![300.0, 4.0],
+            ..expected()
+        };
+        let cell = Cell {
+            start: 0,
+            end: 100_000_000,
+            joules: 6.0,
+            known: true,
+            edge_s: 0.0,
+            variance: 0.0,
+        };
+        expected.edge(&cell, &[(IDLE, 0.05)], |_| true).expect("known")
+    };
+    // Half of each half's: (0.25 + 0.25) 4 J^2/s 0.05 s; what is no calmer than the load, by 60 J^2/s.
+    assert!((end(true).variance - 0.1).abs() < 1e-9, "{:?}", end(true));
+    assert!((end(false).variance - 1.5).abs() < 1e-9, "{:?}", end(false));
 }
 
 #[test]

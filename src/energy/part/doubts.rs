@@ -145,6 +145,7 @@ mod tests {
             method: Method::Integral,
             story: Story::default(),
             delay_sd_s: 0.0,
+            reach: (i64::MIN, i64::MAX),
         };
         let figure = |joules: f64| Figure {
             joules,

@@ -29,6 +29,7 @@ fn curve(watts: &[f64], method: Method, duty: f64) -> Curve {
             ..Story::default()
         },
         delay_sd_s: 0.0,
+        reach: (i64::MIN, i64::MAX),
     }
 }
 

@@ -26,6 +26,8 @@ const PARTS: usize = 8;
 const MOST: usize = 6;
 /// Part of the mean power that no explanation need explain.
 const EXACT: f64 = 1e-3;
+/// Shares of its period that a counter may look at where the power's windows do not say.
+const PARTIAL: [f64; 3] = [0.15, 0.25, 0.5];
 /// Fewer cells than this do not tell.
 const TELLING: usize = 150;
 
@@ -50,6 +52,9 @@ fn decide(continuous: &Left, sampled: &Left) -> CounterKind {
 
 /// Explain the counter as continuous and as a sum of windows; where its readings do not tell, the user's own calibration may have.
 pub fn of_counter(inputs: &Inputs, setting: &Setting, counter: &Rows, sensor: Option<Theta>) -> CounterKind {
+    if inputs.adds_up {
+        return CounterKind::Sampled;
+    }
     let few = counter.spread(1500);
     // Of a counter that is polled as slowly as it moves, nobody knows what its cells hold.
     let tells = counter.unseen == 0.0 && few.rows.len() >= TELLING;
@@ -64,9 +69,10 @@ pub fn of_counter(inputs: &Inputs, setting: &Setting, counter: &Rows, sensor: Op
 
 fn by_residuals(inputs: &Inputs, setting: &Setting, few: &Rows, sensor: Option<Theta>) -> Option<CounterKind> {
     let period = 1e3 * few.period;
-    let windows = sensor.map_or([0.15, 0.25, 0.5].map(|f| f * period).to_vec(), |theta| {
-        vec![theta.window]
-    });
+    // Windows as long as the counter's period add up all time: then, too, what is asked is whether a part of it explains the counter better.
+    let is_whole = |window: f64| (0.8..1.2).contains(&(window / period));
+    let partial = sensor.map(|theta| theta.window).filter(|&window| !is_whole(window));
+    let windows = partial.map_or(PARTIAL.map(|share| share * period).to_vec(), |window| vec![window]);
     let believed = inputs.device.counter_timing.delay_ms.unwrap_or(0.0);
     let near = (-3..10).map(|step| believed + 2.0 * f64::from(step));
     // Where the power's windows lie far back, those of its sums may too.
@@ -102,13 +108,17 @@ fn by_residuals(inputs: &Inputs, setting: &Setting, few: &Rows, sensor: Option<T
         tried.min_by(sum_of)
     };
     let windowed = few.windowed();
-    // A window as long as the counter's period adds up all time.
-    let other = windows.iter().filter(|w| !(0.8..1.2).contains(&(**w / period)));
-    let sampled = other.filter_map(|&w| least(&windowed, w, false)).min_by(sum_of)?;
+    let sampled = windows
+        .iter()
+        .filter_map(|&w| least(&windowed, w, false))
+        .min_by(sum_of)?;
     // Where both explain all but a thousandth of the power, neither is right for a reason.
     let floor = (EXACT * inputs.mean_watts).powi(2);
     let with_floor = |left: Left| left.map(|l| l + floor);
-    Some(decide(&with_floor(least(few, 1.0, true)?), &with_floor(sampled)))
+    let kind = decide(&with_floor(least(few, 1.0, true)?), &with_floor(sampled));
+    // That a part of any length does so better is no finding.
+    let is_guess = partial.is_none() && kind == CounterKind::Sampled && sensor.is_some();
+    Some(if is_guess { CounterKind::Unknown } else { kind })
 }
 
 fn sum_of(a: &Left, b: &Left) -> std::cmp::Ordering {

@@ -64,6 +64,19 @@ impl<'a> Tried<'a> {
             .map_or(0.0, |(power, _)| uneven::share(setting, power, &self.powers))
     }
 
+    /// Whether the counter's ticks come so much later than the power's windows end that it holds their readings: one of a part of the time
+    /// stands for what follows it, and the counter is late by half of their period. Of one that adds up all time no board was seen to be
+    /// late by more than some milliseconds (`curve::DELAY_SD_S`).
+    pub fn holds_readings(&self) -> bool {
+        const PART: f64 = 0.8;
+        const LATE_MS: f64 = 12.0;
+        let (Some((power, _)), Some((counter, _))) = (self.stream(false), self.stream(true)) else {
+            return false;
+        };
+        let is_part = power.theta.window < PART * 1e3 * power.rows.period;
+        is_part && counter.theta.delay - power.theta.delay > LATE_MS
+    }
+
     fn stream(&self, of_counter: bool) -> Option<(&Stream<'a>, f64)> {
         let at = self.streams.iter().position(|stream| stream.is_counter == of_counter)?;
         Some((&self.streams[at], self.solution.residuals[at].0))

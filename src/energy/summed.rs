@@ -1,0 +1,220 @@
+//! Does the counter add up the power readings themselves?
+//!
+//! Readings that look at a part of the time miss by chance what the load does in the rest: over some readings their energy differs from
+//! that of a counter which adds up all time, and the more the readings differ among themselves, the more. A counter that is much closer
+//! to them than that has seen no more than they have.
+//!
+//! ```text
+//! counter   |----|----|----|----|----|----|      D = its energy over a block less that of the readings in the same time
+//! readings  |-a-|-b-|-c-|-d-|-e-|-f-|-g-|        A = T (a - b + c - d + ...), or T (a + b - c - d + ...): what drifts slowly is not in it
+//! ```
+//!
+//! Of n readings with a standard deviation s, windows W and a period T, all time would add up to something else by T s sqrt((1 - W/T) n),
+//! and A has the variance n s^2 T^2. So D^2 over (1 - W/T) A^2 is about one, and next to nothing where the counter is made of the
+//! readings. A load that keeps step with the readings makes one A large, and long phases make both: the smallest of them and of n s^2 T^2,
+//! s by how much most neighbours differ, counts.
+//!
+//! Energies of blocks by readings are taken in two ways: each held for its time, or each for a whole period, whenever it was seen.
+
+use super::cell::{Cell, energy_between};
+
+/// Below this ratio the counter is made of the readings.
+const CLOSE: f64 = 0.1;
+/// A block is as long as so many readings, or cells of the counter, whichever is longer; fewer blocks do not tell.
+const READINGS: usize = 10;
+const TICKS: usize = 5;
+const BLOCKS: usize = 8;
+/// How much of a period the counter is tried to be early or late by, in tenths of a period of the readings.
+const SHIFTS: std::ops::RangeInclusive<i64> = -12..=12;
+/// Blocks that differ most are left out: the load begins or ends there, or something was lost.
+const KEPT: f64 = 0.85;
+
+/// Whether a counter with `counter`'s cells adds up the readings held in `power`'s, which look at the share `duty` of the time.
+pub fn adds_up(counter: &[Cell], power: &[Cell], duty: f64) -> bool {
+    closeness(counter, power, duty).is_some_and(|ratio| ratio < CLOSE)
+}
+
+/// Mean square of D over what chance alone would make it; `None` where there is too little to tell, or nothing unseen.
+fn closeness(counter: &[Cell], power: &[Cell], duty: f64) -> Option<f64> {
+    let period = median_ns(power)?;
+    let blocks = loaded(blocks(
+        counter,
+        (READINGS as i64 * period).max(TICKS as i64 * median_ns(counter)?),
+    ));
+    let period_s = mean_s(power, period);
+    let number = median(blocks.iter().map(|block| (block.to - block.from) as f64).collect())? * 1e-9 / period_s;
+    let of_readings = [1, 2].map(|apart| Some(number * scatter(&blocks, power, apart)? * period_s * period_s));
+    let of_sums = [1, 2].map(|run| {
+        let sum = |block: &Block| period_s * alternating(block, power, run);
+        mean_square(blocks.iter().map(sum).collect())
+    });
+    let least = of_readings.into_iter().chain(of_sums).flatten().reduce(f64::min)?;
+    let chance = (1.0 - duty) * least;
+    let off = SHIFTS.filter_map(|tenths| {
+        let (mut at, shift) = (0, tenths * period / 10);
+        let by_time =
+            |block: &Block| Some(block.joules - energy_between(power, &mut at, block.from + shift, block.to + shift)?);
+        let by_number = |block: &Block| {
+            let watts = readings(power, block.from + shift, block.to + shift).map(Cell::watts);
+            block.joules - period_s * watts.sum::<f64>()
+        };
+        let by_time = mean_square(blocks.iter().filter_map(by_time).collect());
+        let by_number = mean_square(blocks.iter().map(by_number).collect());
+        by_time.into_iter().chain(by_number).reduce(f64::min)
+    });
+    let off = off.reduce(f64::min)?;
+    (chance > 0.0).then(|| off / chance)
+}
+
+/// A stretch of the counter.
+#[derive(Debug, Clone, Copy)]
+struct Block {
+    from: i64,
+    to: i64,
+    joules: f64,
+}
+
+impl Block {
+    fn watts(&self) -> f64 {
+        self.joules / (self.to - self.from) as f64
+    }
+}
+
+/// Those in which the device works: an idle one differs from nothing.
+fn loaded(mut blocks: Vec<Block>) -> Vec<Block> {
+    let most = blocks.iter().map(Block::watts).fold(0.0, f64::max);
+    blocks.retain(|block| block.watts() > 0.5 * most);
+    blocks
+}
+
+/// Variance of single readings by how much they differ from the next, or the one after it: that of most of them.
+fn scatter(blocks: &[Block], power: &[Cell], apart: usize) -> Option<f64> {
+    /// Half of all differences of normal numbers are below this many of their standard deviations.
+    const HALF: f64 = 0.954;
+    let of_block = |block: &Block| -> Vec<f64> {
+        let watts: Vec<f64> = readings(power, block.from, block.to).map(Cell::watts).collect();
+        watts
+            .iter()
+            .zip(watts.iter().skip(apart))
+            .map(|(a, b)| (a - b).abs())
+            .collect()
+    };
+    Some((median(blocks.iter().flat_map(of_block).collect())? / HALF).powi(2))
+}
+
+/// Stretches of known cells, as long as `length` or a little longer.
+fn blocks(counter: &[Cell], length: i64) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut open: Option<Block> = None;
+    for cell in counter {
+        open = match open {
+            _ if !cell.known => None,
+            Some(block) if block.to == cell.start => Some(Block {
+                to: cell.end,
+                joules: block.joules + cell.joules,
+                ..block
+            }),
+            _ => Some(Block {
+                from: cell.start,
+                to: cell.end,
+                joules: cell.joules,
+            }),
+        };
+        if let Some(block) = open.filter(|block| block.to - block.from >= length) {
+            blocks.push(block);
+            open = None;
+        }
+    }
+    blocks
+}
+
+/// The readings in a block with signs that change after each `run` of them, watts.
+fn alternating(block: &Block, power: &[Cell], run: usize) -> f64 {
+    let watts: Vec<f64> = readings(power, block.from, block.to).map(Cell::watts).collect();
+    let whole = watts.len() / (2 * run) * 2 * run;
+    let signed = |(i, watts): (usize, &f64)| if i / run % 2 == 0 { *watts } else { -watts };
+    watts[..whole].iter().enumerate().map(signed).sum()
+}
+
+/// Mean square of all but the largest; `None` of a few.
+fn mean_square(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(|a, b| a.abs().total_cmp(&b.abs()));
+    let kept = (KEPT * values.len() as f64) as usize;
+    let squares: f64 = values[..kept].iter().map(|v| v * v).sum();
+    (values.len() >= BLOCKS).then(|| squares / kept as f64)
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+/// The cells with their middle in a stretch.
+fn readings(power: &[Cell], from: i64, to: i64) -> impl Iterator<Item = &Cell> {
+    let middle = |cell: &Cell| cell.start + (cell.end - cell.start) / 2;
+    let first = power.partition_point(|cell| middle(cell) < from);
+    power[first..].iter().take_while(move |cell| middle(cell) < to)
+}
+
+/// Mean length of the cells that are about as long as usual, seconds.
+fn mean_s(power: &[Cell], usual_ns: i64) -> f64 {
+    let about = |cell: &&Cell| (2 * (cell.end - cell.start) - 2 * usual_ns).abs() < usual_ns;
+    let lengths: Vec<f64> = power.iter().filter(about).map(Cell::seconds).collect();
+    lengths.iter().sum::<f64>() / lengths.len().max(1) as f64
+}
+
+fn median_ns(cells: &[Cell]) -> Option<i64> {
+    let mut lengths: Vec<i64> = cells.iter().filter(|c| c.known).map(|c| c.end - c.start).collect();
+    lengths.sort_unstable();
+    lengths.get(lengths.len() / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: i64 = 1_000_000;
+
+    fn cells(count: i64, ms: i64, watts: impl Fn(i64) -> f64) -> Vec<Cell> {
+        let cell = |i: i64| Cell {
+            start: i * ms * MS,
+            end: (i + 1) * ms * MS,
+            joules: watts(i) * ms as f64 * 1e-3,
+            known: true,
+            edge_s: 0.0,
+            variance: 0.0,
+        };
+        (0..count).map(cell).collect()
+    }
+
+    /// Anything between 0 and 1.
+    fn hash(i: i64) -> f64 {
+        (((i * 7919 + 13) * (i + 101)).rem_euclid(997)) as f64 / 997.0
+    }
+
+    #[test]
+    fn a_counter_that_is_made_of_the_readings_is_too_close_to_them() {
+        let reading = |i: i64| 100.0 + 200.0 * hash(i);
+        let power = cells(300, 100, reading);
+        // A quarter of what flows is what the readings saw.
+        let all = |i: i64| 0.25 * reading(i) + 0.75 * (100.0 + 200.0 * hash(i + 5000));
+        assert!(
+            adds_up(&cells(300, 100, |i| reading(i - 1)), &power, 0.25),
+            "a period late"
+        );
+        assert!(!adds_up(&cells(300, 100, all), &power, 0.25));
+        assert!(!adds_up(&cells(30, 100, reading), &power, 0.25), "a few say nothing");
+        assert!(
+            !adds_up(&cells(300, 100, reading), &power, 1.0),
+            "the readings have seen all"
+        );
+    }
+
+    #[test]
+    fn long_phases_leave_nothing_unseen_and_tell_nothing() {
+        // Seconds of one power; readings have noise of their own.
+        let level = |i: i64| if i / 23 % 2 == 0 { 300.0 } else { 160.0 };
+        let power = cells(600, 100, |i| level(i) + 2.0 * hash(i));
+        assert!(!adds_up(&cells(600, 100, |i| level(i) + 1.0), &power, 0.25));
+    }
+}
