@@ -18,7 +18,7 @@ use crate::model::time::Interval;
 use super::cell::{Cell, compare, cover, energy_between, overlap_s, splice, take};
 use super::counter;
 use super::sensed::Sensed;
-use super::summed;
+use super::summed::{self, Summed};
 
 /// The power a device can have within a cell, watts: what splits of a cell's energy are possible.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -138,8 +138,8 @@ pub struct Story {
     pub glitches: u64,
     /// Counter energy over power integral where both were seen, and the seconds that covers.
     pub counter_over_integral: Option<(f64, f64)>,
-    /// Whether the counter is so close to power readings which look at part of the time that it must be made of them.
-    pub adds_up_readings: bool,
+    /// Whether the counter is made of the power readings, where these look at part of the time.
+    pub summed: Summed,
     /// The same of the driver's own samples over the polled readings, where the samples are used.
     pub samples_over_polled: Option<(f64, f64)>,
     /// Share of the time that the power windows cover, and the variance (W^2) of a cell's mean power for what they do not.
@@ -193,7 +193,7 @@ pub fn build(device: &Device, sensed: &Sensed<'_>, run: Interval, sources: Sourc
     let still = std::mem::take(&mut counter.still);
     mark_stuck(&mut counter_cells, &still, &power.cells, &mut story);
     story.counter_over_integral = compare(&counter_cells, &power.cells, run);
-    story.adds_up_readings = summed::adds_up(&counter_cells, &power.cells, power.duty);
+    story.summed = summed::of(&counter_cells, &power.cells, power.duty);
     if sources == Sources::PowerAlone {
         counter_cells.clear();
     }

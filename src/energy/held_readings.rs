@@ -23,7 +23,8 @@ fn energy() -> (Vec<f64>, i64) {
     for step in 0..STEPS {
         for (phase, (ms, power)) in PHASES.into_iter().enumerate() {
             let scatter = (step * 7919 + phase as i64 * 31) % 23 - 11;
-            watts.extend((0..ms + scatter).map(|_| power));
+            let own = power * (1.0 + ((step * 131 + phase as i64 * 17) % 13 - 6) as f64 / 40.0);
+            watts.extend((0..ms + scatter).map(|_| own));
         }
     }
     let end = watts.len() as i64 - IDLE_MS;

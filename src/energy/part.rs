@@ -20,6 +20,7 @@ use super::interval;
 use super::sensed::Sensed;
 use super::sensor_model::{self, CounterKind, Found, Model, Refusal};
 use super::state::{self, Means};
+use super::summed::Summed;
 use super::timeline::Timeline;
 use super::uncertainty::{self, Figure};
 use super::{Estimator, Options};
@@ -147,6 +148,9 @@ pub fn one_device<'a>(
         && model.kind == CounterKind::Unknown
     {
         doubts::by_integral(&mut split.figures, &curve);
+        if let Some(alone) = part_time_alone((&sensed, run), (timeline, parents), &curve) {
+            doubts::by_unseen(&mut split.figures, &alone);
+        }
     }
     if is_unexplained && curve.method == Method::Integral {
         doubts::distrust(&mut split.figures, spans, &inclusive, &curve, run);
@@ -245,6 +249,20 @@ fn placed(
     Some(curve)
 }
 
+/// What the power readings alone say beside a counter that may be made of them, where they look at a part of the time.
+fn part_time_alone(
+    (sensed, run): (&Sensed<'_>, Interval),
+    (timeline, parents): (&Timeline, &[Option<usize>]),
+    curve: &Curve,
+) -> Option<interval::Split> {
+    if curve.method != Method::Counter || curve.story.blind_w2 <= 0.0 || curve.story.summed == Summed::No {
+        return None;
+    }
+    let mut alone = curve::build(&sensed.device, sensed, run, Sources::PowerAlone)?;
+    blind::by_context(&mut alone, timeline, parents);
+    Some(interval::split(&alone, timeline, parents, None, None))
+}
+
 /// The sensor model where it has something to add, or why there is none.
 fn model_of(
     sensed: &Sensed<'_>,
@@ -270,7 +288,7 @@ fn model_of(
             .story
             .counter_over_integral
             .is_some_and(|(ratio, _)| (ratio - 1.0).abs() > 0.1),
-        adds_up: curve.story.adds_up_readings,
+        adds_up: curve.story.summed == Summed::Yes,
     };
     match sensor_model::fit(&inputs) {
         Ok(model) => {

@@ -18,8 +18,6 @@
 
 use super::cell::{Cell, energy_between};
 
-/// Below this ratio the counter is made of the readings.
-const CLOSE: f64 = 0.1;
 /// A block is as long as so many readings, or cells of the counter, whichever is longer; fewer blocks do not tell.
 const READINGS: usize = 10;
 const TICKS: usize = 5;
@@ -29,9 +27,26 @@ const SHIFTS: std::ops::RangeInclusive<i64> = -12..=12;
 /// Blocks that differ most are left out: the load begins or ends there, or something was lost.
 const KEPT: f64 = 0.85;
 
+/// What the comparison says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Summed {
+    /// The counter is made of the readings.
+    Yes,
+    /// It is as far from them as one that adds up all time.
+    No,
+    #[default]
+    Unknown,
+}
+
 /// Whether a counter with `counter`'s cells adds up the readings held in `power`'s, which look at the share `duty` of the time.
-pub fn adds_up(counter: &[Cell], power: &[Cell], duty: f64) -> bool {
-    closeness(counter, power, duty).is_some_and(|ratio| ratio < CLOSE)
+pub fn of(counter: &[Cell], power: &[Cell], duty: f64) -> Summed {
+    const CLOSE: f64 = 0.1;
+    const FAR: f64 = 0.5;
+    match closeness(counter, power, duty) {
+        Some(ratio) if ratio < CLOSE => Summed::Yes,
+        Some(ratio) if ratio > FAR => Summed::No,
+        _ => Summed::Unknown,
+    }
 }
 
 /// Mean square of D over what chance alone would make it; `None` where there is too little to tell, or nothing unseen.
@@ -132,7 +147,7 @@ fn blocks(counter: &[Cell], length: i64) -> Vec<Block> {
 fn alternating(block: &Block, power: &[Cell], run: usize) -> f64 {
     let watts: Vec<f64> = readings(power, block.from, block.to).map(Cell::watts).collect();
     let whole = watts.len() / (2 * run) * 2 * run;
-    let signed = |(i, watts): (usize, &f64)| if i / run % 2 == 0 { *watts } else { -watts };
+    let signed = |(i, watts): (usize, &f64)| if (i / run).is_multiple_of(2) { *watts } else { -watts };
     watts[..whole].iter().enumerate().map(signed).sum()
 }
 
@@ -198,16 +213,12 @@ mod tests {
         let power = cells(300, 100, reading);
         // A quarter of what flows is what the readings saw.
         let all = |i: i64| 0.25 * reading(i) + 0.75 * (100.0 + 200.0 * hash(i + 5000));
-        assert!(
-            adds_up(&cells(300, 100, |i| reading(i - 1)), &power, 0.25),
-            "a period late"
-        );
-        assert!(!adds_up(&cells(300, 100, all), &power, 0.25));
-        assert!(!adds_up(&cells(30, 100, reading), &power, 0.25), "a few say nothing");
-        assert!(
-            !adds_up(&cells(300, 100, reading), &power, 1.0),
-            "the readings have seen all"
-        );
+        let of =
+            |counter: &dyn Fn(i64) -> f64, count: i64, duty: f64| super::of(&cells(count, 100, counter), &power, duty);
+        assert_eq!(of(&|i| reading(i - 1), 300, 0.25), Summed::Yes, "a period late");
+        assert_eq!(of(&all, 300, 0.25), Summed::No);
+        assert_eq!(of(&reading, 30, 0.25), Summed::Unknown, "a few say nothing");
+        assert_eq!(of(&reading, 300, 1.0), Summed::Unknown, "the readings have seen all");
     }
 
     #[test]
@@ -215,6 +226,6 @@ mod tests {
         // Seconds of one power; readings have noise of their own.
         let level = |i: i64| if i / 23 % 2 == 0 { 300.0 } else { 160.0 };
         let power = cells(600, 100, |i| level(i) + 2.0 * hash(i));
-        assert!(!adds_up(&cells(600, 100, |i| level(i) + 1.0), &power, 0.25));
+        assert_ne!(of(&cells(600, 100, |i| level(i) + 1.0), &power, 0.25), Summed::Yes);
     }
 }

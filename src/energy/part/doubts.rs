@@ -3,6 +3,7 @@
 
 use crate::energy::cell::Cell;
 use crate::energy::curve::Curve;
+use crate::energy::interval::Split;
 use crate::energy::sensed::Sensed;
 use crate::energy::sensor_model;
 use crate::energy::uncertainty::{Figure, grade};
@@ -34,6 +35,22 @@ pub fn by_integral(figures: &mut [Figure], curve: &Curve) {
         let off = (ratio - 1.0).abs() * figure.joules.abs();
         figure.u95 += off;
         figure.upper += off;
+    }
+}
+
+/// A counter of which it is not known whether it adds up all time, beside readings that look at a part of it: it may be made of those, and
+/// then is no surer than they are `alone`. Of short phases it says nothing that the readings do not.
+pub fn by_unseen(figures: &mut [Figure], alone: &Split) {
+    let [long, _] = alone.long();
+    for ((figure, alone), _) in figures
+        .iter_mut()
+        .zip(&alone.figures)
+        .zip(long)
+        .filter(|(_, long)| *long)
+    {
+        let u95 = figure.u95.hypot(alone.u95);
+        figure.upper += u95 - figure.u95;
+        figure.u95 = u95;
     }
 }
 
