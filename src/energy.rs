@@ -42,6 +42,8 @@ mod sensed;
 mod sensor_model;
 mod shares;
 #[cfg(test)]
+mod slow_filter;
+#[cfg(test)]
 mod slow_polls;
 mod state;
 mod study;

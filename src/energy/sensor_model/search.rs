@@ -197,7 +197,7 @@ impl<'a> Search<'a> {
         let unusual = unusual(&windows, setting.run_s);
         let windows: Vec<f64> = match shape {
             Shape::Boxcar => unusual,
-            Shape::LowPass => unusual.into_iter().filter(|w| *w < period).step_by(3).collect(),
+            Shape::LowPass => unusual.into_iter().step_by(3).collect(),
         };
         if inputs.sensed.origin() == Some(PowerOrigin::Samples) {
             let early: Vec<f64> = EARLY.map(|i| FAR_STEP_MS * f64::from(i)).collect();
