@@ -22,6 +22,10 @@ use super::cell::{Cell, energy_between};
 const READINGS: usize = 10;
 const TICKS: usize = 5;
 const BLOCKS: usize = 8;
+/// So many tell as well as all.
+const ENOUGH: usize = 2000;
+/// Windows that cover this share of the time see all of it.
+const ALL: f64 = 0.95;
 /// How much of a period the counter is tried to be early or late by, in tenths of a period of the readings.
 const SHIFTS: std::ops::RangeInclusive<i64> = -12..=12;
 /// Blocks that differ most are left out: the load begins or ends there, or something was lost.
@@ -51,11 +55,14 @@ pub fn of(counter: &[Cell], power: &[Cell], duty: f64) -> Summed {
 
 /// Mean square of D over what chance alone would make it; `None` where there is too little to tell, or nothing unseen.
 fn closeness(counter: &[Cell], power: &[Cell], duty: f64) -> Option<f64> {
+    if duty >= ALL {
+        return None;
+    }
     let period = median_ns(power)?;
-    let blocks = loaded(blocks(
-        counter,
-        (READINGS as i64 * period).max(TICKS as i64 * median_ns(counter)?),
-    ));
+    let length = (READINGS as i64 * period).max(TICKS as i64 * median_ns(counter)?);
+    let blocks = loaded(blocks(counter, length));
+    let every = blocks.len().div_ceil(ENOUGH).max(1);
+    let blocks: Vec<Block> = blocks.into_iter().step_by(every).collect();
     let period_s = mean_s(power, period);
     let number = median(blocks.iter().map(|block| (block.to - block.from) as f64).collect())? * 1e-9 / period_s;
     let of_readings = [1, 2].map(|apart| Some(number * scatter(&blocks, power, apart)? * period_s * period_s));
