@@ -121,7 +121,7 @@ fn polls_that_follow_the_sensor_show_that_it_is_slower_than_believed() {
     let (mut stream, mut at) = (PowerStream::default(), 0);
     for update in 0..200_i64 {
         let jitter = update * 7919 % 5 - 2;
-        for poll in [50 * update + jitter - 8, 50 * update + jitter + 7] {
+        for poll in [50 * update + jitter - 10, 50 * update + jitter + 8] {
             at = poll.max(at + 1);
             let shown = update - i64::from(poll < 50 * update + jitter);
             stream.times.push(Timestamp::from_nanos(at * 1_000_000), 10_000);
