@@ -10,8 +10,8 @@
 //! adaptive  (steady)   x x x       x x x         x x x          [expected - margin, seen]
 //! ```
 //!
-//! Invariants: an update is never lost to this: one that comes outside its bracket, or three that do not come, end it at once, and the
-//! device is asked at every tick again until a lattice is found anew. Power and counter have lattices of their own; the device is asked
+//! Invariants: an update is never lost to this: one that comes outside its bracket, or three that do not come or are seen only after polls
+//! that were held up, end it at once, and the device is asked at every tick again until a lattice is found anew. Power and counter have lattices of their own; the device is asked
 //! where either wants it. Times are nanoseconds of the monotonic clock.
 //!
 //! *Limits of validity.* A value that repeats hides its update; an unchanging load is therefore polled steadily, and nobody is
@@ -103,6 +103,12 @@ impl Lattice {
         let steps = ((t - self.origin) as f64 / self.period).round() + 1.0;
         self.origin + (steps * self.period) as i64
     }
+
+    /// The first expected update whose bracket ends at `t` or later.
+    fn open_at(&self, t: i64) -> i64 {
+        let steps = ((t - self.margin - self.origin) as f64 / self.period).ceil();
+        self.origin + (steps * self.period) as i64
+    }
 }
 
 /// One stream: power, or counter.
@@ -146,8 +152,7 @@ impl Track {
         };
         // Two ticks and a half: one poll may be late.
         if seen.hi - seen.lo > 5 * self.tick_ns / 2 {
-            // It came while nobody looked, or a poll was held up: what is known of the rhythm does not hold.
-            self.forget();
+            self.take_blurred(seen);
             return;
         }
         self.misses = 0;
@@ -162,6 +167,19 @@ impl Track {
         }
         if let Some(lattice) = self.lattice {
             self.awaited = lattice.after(seen.middle());
+        }
+    }
+
+    /// An update that is not known to a tick: a poll was held up, or nobody looked.
+    fn take_blurred(&mut self, seen: Seen) {
+        // Where every tick is asked, a poll was held up; what was seen sharply stays.
+        let Some(lattice) = self.lattice else { return };
+        self.misses += 1;
+        if self.awaited - lattice.margin > seen.hi || self.misses >= MISSES {
+            // It came while nobody looked, or the clock was not seen for long: what is known of the rhythm does not hold.
+            self.forget();
+        } else {
+            self.awaited = self.awaited.max(lattice.open_at(seen.hi));
         }
     }
 
@@ -238,6 +256,11 @@ mod tests {
     /// Poll a counter whose updates come at `updates` (ascending) for as long as they last; which were seen, and how sharply, and how
     /// often the device was asked.
     fn watch(updates: &[i64], tick: i64) -> (Vec<(i64, i64)>, usize, bool) {
+        watch_late(updates, tick, |_| 0)
+    }
+
+    /// The same, with polls that a loaded machine holds up for so many ticks.
+    fn watch_late(updates: &[i64], tick: i64, late: impl Fn(usize) -> i64) -> (Vec<(i64, i64)>, usize, bool) {
         let mut rhythm = Rhythm::new(tick);
         let (mut seen, mut polls, mut last) = (Vec::new(), 0, (0, 0));
         let mut now = 0;
@@ -250,7 +273,7 @@ mod tests {
             last = (now, value);
             rhythm.take(now, None, Some(value as u64));
             let next = rhythm.next(now + tick);
-            now += ((next - now + tick - 1) / tick).max(1) * tick;
+            now += (((next - now + tick - 1) / tick).max(1) + late(polls)) * tick;
         }
         (seen, polls, rhythm.is_locked())
     }
@@ -288,6 +311,22 @@ mod tests {
         let (seen, polls, locked) = watch(&updates, MS);
         assert!(!locked, "a clock that wanders by a tenth of its period is no lattice");
         assert!(polls > 55_000 && seen.len() == updates.len());
+    }
+
+    #[test]
+    fn polls_that_a_loaded_machine_holds_up_cost_no_update_and_do_not_end_the_rhythm() {
+        let updates = lattice(600, 100_000, |_| 0);
+        let (_, spared, _) = watch(&updates, 2 * MS);
+        for held_up in [17, 40] {
+            let (seen, polls, locked) = watch_late(&updates, 2 * MS, |k| if k % held_up == 0 { 6 } else { 0 });
+            assert!(
+                locked && seen.len() == updates.len(),
+                "{} of {}",
+                seen.len(),
+                updates.len()
+            );
+            assert!(polls < 2 * spared, "every {held_up}th poll late: {polls} for {spared}");
+        }
     }
 
     #[test]
