@@ -21,6 +21,8 @@ const ENOUGH: usize = 12;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Context {
     Alone(usize),
+    /// Nothing that a marker names, and the device at rest, before or after what runs without markers.
+    Idle,
     /// Several leaves; the innermost phase around all of them.
     Inside(Option<usize>),
 }
@@ -37,6 +39,12 @@ pub fn by_context(curve: &mut Curve, timeline: &Timeline, parents: &[Option<usiz
             contexts.entry(context).or_default().push(i);
         }
     });
+    let outside = Context::Alone(timeline.outside());
+    if let Some(members) = contexts.remove(&outside) {
+        let (idle, rest) = idle_ends(&curve.cells, members);
+        contexts.insert(Context::Idle, idle);
+        contexts.insert(outside, rest);
+    }
     let (often, rare): (Vec<_>, Vec<_>) = contexts.into_values().partition(|members| members.len() >= ENOUGH);
     let edges: Vec<(usize, f64)> = rare.into_iter().flatten().map(|i| (i, at_an_edge(curve, i))).collect();
     for (i, variance) in edges {
@@ -51,6 +59,29 @@ pub fn by_context(curve: &mut Curve, timeline: &Timeline, parents: &[Option<usiz
             cell.variance = variance * cell.seconds().powi(2);
         }
     }
+}
+
+/// Of cells in which no phase ran, those at the ends in which the device rests, and the others: work that nobody marked is no part of the
+/// same load.
+fn idle_ends(cells: &[Cell], members: Vec<usize>) -> (Vec<usize>, Vec<usize>) {
+    const LOAD: usize = 10;
+    const IDLE: f64 = 0.5;
+    let mut watts: Vec<f64> = members.iter().map(|&i| cells[i].watts()).collect();
+    watts.sort_by(f64::total_cmp);
+    let load = watts[watts.len() - 1 - watts.len() / LOAD];
+    let rests = |i: &&usize| cells[**i].watts() < IDLE * load;
+    let first = members.iter().take_while(rests).count();
+    let last = members
+        .iter()
+        .rev()
+        .take_while(rests)
+        .count()
+        .min(members.len() - first);
+    let behind = members.len() - last;
+    let is_end = |at: usize| at < first || at >= behind;
+    let (idle, rest): (Vec<_>, Vec<_>) = members.into_iter().enumerate().partition(|&(at, _)| is_end(at));
+    let bare = |members: Vec<(usize, usize)>| members.into_iter().map(|(_, i)| i).collect();
+    (bare(idle), bare(rest))
 }
 
 /// Variance (W^2) of the mean of a cell in which something begins or ends that does so a few times: the reading beside one level or the
@@ -82,7 +113,7 @@ mod tests {
     use crate::model::sample::{PowerStream, Times};
     use crate::model::time::Timestamp;
 
-    /// Six seconds idle, six of load, six idle, by a sensor that looks at a quarter of the time.
+    /// Six seconds idle, six of load, six idle, by a sensor that looks at a quarter of the time; the load is marked or not.
     #[test]
     fn the_step_from_idle_to_load_is_no_noise() {
         let (mut power, mut times) = (PowerStream::default(), Times::default());
@@ -101,9 +132,11 @@ mod tests {
             delay_ms: None,
         };
         let lines = [(6_000.0, Begin, "load", 0), (12_000.0, End, "load", 0)];
+        let unmarked = analysed(&recording(vec![device.clone()], 18_000, &[]), power.clone());
         let analysis = analysed(&recording(vec![device], 18_000, &lines), power);
         let (load, total) = (&analysis.phases[0].energy, &analysis.total);
-        for (energy, truth) in [(load, 6.0 * 188.2), (total, 6.0 * 188.2 + 12.0 * 61.2)] {
+        let whole = 6.0 * 188.2 + 12.0 * 61.2;
+        for (energy, truth) in [(load, 6.0 * 188.2), (total, whole), (&unmarked.total, whole)] {
             let (joules, u95) = (energy.joules.expect("resolved").get(), energy.u95.expect("known").get());
             assert!(
                 (joules - truth).abs() < u95 && u95 < 0.02 * truth,

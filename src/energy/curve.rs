@@ -82,9 +82,11 @@ impl Curve {
         }
     }
 
-    /// The sensor sees the same part of every step: what it does not see can be anything the device can draw.
-    pub fn doubt_unseen(&mut self) {
-        if self.method == Method::Integral && self.story.duty < 0.95 {
+    /// The sensor sees the same part of every step, and a counter that adds up its readings has seen no more: what it does not see can be
+    /// anything the device can draw.
+    pub fn doubt_unseen(&mut self, adds_up_readings: bool) {
+        let is_of_readings = self.method == Method::Integral || adds_up_readings && self.method == Method::Counter;
+        if is_of_readings && self.story.duty < 0.95 {
             self.cells.iter_mut().for_each(|c| c.known = false);
         }
     }

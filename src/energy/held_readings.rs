@@ -2,11 +2,14 @@
 //! are, agrees with them to the last joule, and says so of itself nowhere.
 
 use super::laws::{self, gpu, recording};
+use super::{Estimator, Options};
 use crate::model::analysis::Analysis;
 use crate::model::device::{Device, SensorTiming};
 use crate::model::marker::MarkerVerb::{Begin, End};
+use crate::model::recording::Recording;
 use crate::model::sample::{PowerStream, Times};
 use crate::model::time::Timestamp;
+use crate::model::units::Joules;
 
 const MS: i64 = 1_000_000;
 const PERIOD_MS: i64 = 100;
@@ -37,8 +40,8 @@ fn energy() -> (Vec<f64>, i64) {
     (joules.collect(), end)
 }
 
-/// The analysis, and in truth: the run's energy and the load's.
-fn analysed(holds_readings: bool) -> (Analysis, [f64; 2]) {
+/// The recording, its readings, and in truth: the run's energy and the load's.
+fn recorded(holds_readings: bool) -> (Recording, PowerStream, [f64; 2]) {
     let (joules, load_end) = energy();
     let to = |ms: i64| joules[(ms + IDLE_MS) as usize];
     let run_ms = load_end + IDLE_MS;
@@ -83,8 +86,19 @@ fn analysed(holds_readings: bool) -> (Analysis, [f64; 2]) {
         }
     }
     lines.push((load_end as f64, End, "load", 0));
-    let analysis = laws::analysed(&recording(vec![device], run_ms, &lines), power);
-    (analysis, [to(run_ms) - to(0), to(load_end) - to(IDLE_MS)])
+    let truth = [to(run_ms) - to(0), to(load_end) - to(IDLE_MS)];
+    (recording(vec![device], run_ms, &lines), power, truth)
+}
+
+fn analysed(holds_readings: bool) -> (Analysis, [f64; 2]) {
+    let (recording, power, truth) = recorded(holds_readings);
+    (laws::analysed(&recording, power), truth)
+}
+
+/// The total's value and half-width.
+fn total(analysis: &Analysis) -> (f64, f64) {
+    let known = |joules: Option<Joules>| joules.expect("a value with an interval").get();
+    (known(analysis.total.joules), known(analysis.total.u95))
 }
 
 /// Whether the sensor's check says so of the counter.
@@ -110,12 +124,39 @@ fn a_counter_that_holds_readings_is_as_sure_as_they_are() {
 fn a_counter_of_all_time_is_not_taken_for_one() {
     let (analysis, truth) = analysed(false);
     assert!(!says(&analysis, "adds up the power readings"), "{:?}", analysis.checks);
-    let (joules, u95) = (
-        analysis.total.joules.expect("a value").get(),
-        analysis.total.u95.expect("known").get(),
-    );
+    let (joules, u95) = total(&analysis);
     assert!(
         (joules - truth[0]).abs() < u95 && u95 < 1e-3 * truth[0],
+        "{joules} ± {u95} J for {}",
+        truth[0]
+    );
+}
+
+/// A trainer that nobody could edit writes no markers, and then no model of the sensor tells what its counter is.
+#[test]
+fn of_a_run_without_markers_too() {
+    for (holds_readings, surest, least_sure) in [(true, 1e-3, 0.05), (false, 0.0, 1e-3)] {
+        let (mut recording, power, truth) = recorded(holds_readings);
+        recording.markers.clear();
+        let (joules, u95) = total(&laws::analysed(&recording, power));
+        assert!(
+            (joules - truth[0]).abs() < u95 && (surest..least_sure).contains(&(u95 / truth[0])),
+            "holds readings: {holds_readings}, {joules} ± {u95} J for {}",
+            truth[0]
+        );
+    }
+}
+
+#[test]
+fn of_the_interval_estimator_too() {
+    let (recording, power, truth) = recorded(true);
+    let options = Options {
+        estimator: Estimator::Interval,
+        ..Options::default()
+    };
+    let (joules, u95) = total(&laws::analysed_with(&recording, power, &options));
+    assert!(
+        (joules - truth[0]).abs() < u95 && u95 > 1e-3 * truth[0],
         "{joules} ± {u95} J for {}",
         truth[0]
     );

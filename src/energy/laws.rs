@@ -37,15 +37,16 @@ pub(super) fn gpu(n: u32) -> Device {
 
 /// The analysis of a recording with one device.
 pub(super) fn analysed(recording: &Recording, power: PowerStream) -> Analysis {
+    analysed_with(recording, power, &Options::default())
+}
+
+pub(super) fn analysed_with(recording: &Recording, power: PowerStream, options: &Options) -> Analysis {
     let spans = spans(&recording.markers, recording.interval());
     let streams = DeviceStreams {
         power,
         ..DeviceStreams::default()
     };
-    analyze(recording, &spans, &Options::default(), |_| {
-        Ok::<_, Infallible>(streams.clone())
-    })
-    .expect("streams cannot fail")
+    analyze(recording, &spans, options, |_| Ok::<_, Infallible>(streams.clone())).expect("streams cannot fail")
 }
 
 /// A recording from 0 to `end_ms`, with marker lines given as (milliseconds, verb, name, rank).

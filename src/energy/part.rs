@@ -101,15 +101,20 @@ pub fn one_device<'a>(
     {
         curve = placed;
     }
-    match &model {
-        Ok(Some(model)) if model.kind == CounterKind::Sampled => curve.doubt_counter(),
-        Ok(Some(model)) if model.lock.is_some() => curve.doubt_unseen(),
-        Err(Refusal::Locked(_)) => curve.doubt_unseen(),
-        _ => {}
-    }
+    let stands_still = match &model {
+        Ok(Some(model)) => model.lock.is_some(),
+        model => matches!(model, Err(Refusal::Locked(_))),
+    };
     let is_locked = matches!(model, Err(Refusal::Locked(_)));
     let mut is_unexplained = matches!(model, Err(Refusal::Unexplained));
     let mut model = model.ok().flatten();
+    let mut kind = doubts::counter_kind(device, &curve, model.as_ref());
+    if kind == CounterKind::Sampled && model.is_some() {
+        curve.doubt_counter();
+    }
+    if stands_still {
+        curve.doubt_unseen(kind == CounterKind::Sampled);
+    }
     // The first split only served to tell what the leaves draw.
     split = sharpened(&curve, timeline, parents, model.as_ref());
     let mut together = Vec::new();
@@ -135,6 +140,10 @@ pub fn one_device<'a>(
             model = None;
             curve = curve::build(&sensed.device, &sensed, run, Sources::All).unwrap_or(curve);
             blind::by_context(&mut curve, timeline, parents);
+            kind = doubts::counter_kind(device, &curve, None);
+            if stands_still {
+                curve.doubt_unseen(kind == CounterKind::Sampled);
+            }
             split = sharpened(&curve, timeline, parents, None);
             is_unexplained = true;
             together.push(checks::of_contradiction(device));
@@ -144,10 +153,10 @@ pub fn one_device<'a>(
         doubts::refuse(&mut split.figures);
     }
     let inclusive = inclusive_seconds(&split.seconds, parents);
-    if let Some(model) = &model
-        && model.kind == CounterKind::Unknown
-    {
-        doubts::by_integral(&mut split.figures, &curve);
+    if kind == CounterKind::Unknown || kind == CounterKind::Sampled && model.is_none() {
+        if model.is_some() {
+            doubts::by_integral(&mut split.figures, &curve);
+        }
         if let Some(alone) = part_time_alone((&sensed, run), (timeline, parents), &curve) {
             doubts::by_unseen(&mut split.figures, &alone);
         }
@@ -229,8 +238,9 @@ fn placed(
         },
         ..device.clone()
     };
-    // A counter that adds up power readings says nothing that they do not, and says it later.
-    let counter_counts = model.kind != CounterKind::Sampled || model.counter.is_some();
+    // A counter that adds up power readings says nothing that they do not, and says it later; unless slow polls missed some.
+    let missed = model.power.is_some_and(|power| power.is_blurred);
+    let counter_counts = model.kind != CounterKind::Sampled || model.counter.is_some() || missed;
     let sources = if counter_counts {
         Sources::All
     } else {
