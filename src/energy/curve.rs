@@ -66,6 +66,15 @@ impl Curve {
         }
     }
 
+    /// In place of `believed`, whose windows were what is believed of such boards. That the counter has seen more than the readings counts
+    /// where both have it so.
+    pub fn beside(mut self, believed: &Self) -> Self {
+        if believed.story.duty < summed::ALL {
+            self.story.summed = self.story.summed.and(believed.story.summed);
+        }
+        self
+    }
+
     /// Whether its energy is that of readings which look at part of the time.
     pub fn is_part_time(&self) -> bool {
         self.method == Method::Integral && self.story.blind_w2 > 0.0
@@ -86,7 +95,7 @@ impl Curve {
     /// anything the device can draw.
     pub fn doubt_unseen(&mut self, adds_up_readings: bool) {
         let is_of_readings = self.method == Method::Integral || adds_up_readings && self.method == Method::Counter;
-        if is_of_readings && self.story.duty < 0.95 {
+        if is_of_readings && self.story.duty < summed::ALL {
             self.cells.iter_mut().for_each(|c| c.known = false);
         }
     }

@@ -94,12 +94,16 @@ pub fn one_device<'a>(
     };
     blind::by_context(&mut curve, timeline, parents);
     let mut split = interval::split(&curve, timeline, parents, None, None);
-    let (model, doubts) = model_of(&sensed, run, timeline, &curve, &split, options);
-    if let Ok(Some(model)) = &model
-        && model.is_told
-        && let Some(placed) = placed((&sensed, run), (timeline, parents), model)
+    let (mut model, mut doubts) = model_of(&sensed, run, timeline, &curve, &split, options);
+    if let Ok(Some(found)) = &model
+        && found.is_told
+        && let Some(placed) = placed((&sensed, run), (timeline, parents), found)
     {
-        curve = placed;
+        curve = placed.beside(&curve);
+        // With the window that was found, and not the one that was believed, the counter is too close to the readings.
+        if curve.story.summed == Summed::Yes && found.kind != CounterKind::Sampled {
+            (model, doubts) = model_of(&sensed, run, timeline, &curve, &split, options);
+        }
     }
     let stands_still = match &model {
         Ok(Some(model)) => model.lock.is_some(),
@@ -157,7 +161,8 @@ pub fn one_device<'a>(
         if model.is_some() {
             doubts::by_integral(&mut split.figures, &curve);
         }
-        if let Some(alone) = part_time_alone((&sensed, run), (timeline, parents), &curve) {
+        let device = timed(&sensed.device, model.as_ref());
+        if let Some(alone) = part_time_alone((&device, &sensed, run), (timeline, parents), &curve) {
             doubts::by_unseen(&mut split.figures, &alone);
         }
     }
@@ -206,6 +211,35 @@ fn is_news(found: &Found, believed: SensorTiming) -> bool {
     found.delay_sd_ms < sd_ms || off > FAR * found.delay_sd_ms.hypot(sd_ms)
 }
 
+/// The device with its sensors' windows where the model found them, where it knows that better than what is believed of all boards.
+fn timed(device: &Device, model: Option<&Model>) -> Device {
+    let Some(model) = model.filter(|model| model.is_told) else {
+        return device.clone();
+    };
+    let news = |found: &Option<Found>, believed| found.filter(|found| is_news(found, believed));
+    let power = news(&model.power, device.power_timing);
+    let counter = news(&model.counter, device.counter_timing);
+    // Of slow polls longer windows are found than there are; what a shorter one would not have seen is doubted.
+    let believed_ms = device.power_timing.window_ms.unwrap_or(f64::INFINITY);
+    let window_ms = |found: &Found| {
+        let least = if found.is_blurred { believed_ms } else { f64::INFINITY };
+        found.theta.window.min(least)
+    };
+    let timing = |found: Found| SensorTiming {
+        update_period_ms: Some(found.period_ms),
+        window_ms: Some(window_ms(&found)),
+        delay_ms: Some(found.theta.delay),
+    };
+    Device {
+        power_timing: power.map_or(device.power_timing, timing),
+        counter_timing: SensorTiming {
+            delay_ms: counter.map_or(device.counter_timing.delay_ms, |found| Some(found.theta.delay)),
+            ..device.counter_timing
+        },
+        ..device.clone()
+    }
+}
+
 /// The curve again, its cells where the model found the sensors' windows to lie, where it knows that better than what is believed
 /// of all boards.
 fn placed(
@@ -213,31 +247,7 @@ fn placed(
     (timeline, parents): (&Timeline, &[Option<usize>]),
     model: &Model,
 ) -> Option<Curve> {
-    let device: &Device = &sensed.device;
-    let [power, counter] = [
-        (model.power.as_ref(), device.power_timing),
-        (model.counter.as_ref(), device.counter_timing),
-    ]
-    .map(|(found, believed)| found.filter(|found| is_news(found, believed)));
-    // Of slow polls longer windows are found than there are; what a shorter one would not have seen is doubted.
-    let believed_ms = device.power_timing.window_ms.unwrap_or(f64::INFINITY);
-    let window_ms = |found: &Found| {
-        let least = if found.is_blurred { believed_ms } else { f64::INFINITY };
-        found.theta.window.min(least)
-    };
-    let timing = |found: &Found| SensorTiming {
-        update_period_ms: Some(found.period_ms),
-        window_ms: Some(window_ms(found)),
-        delay_ms: Some(found.theta.delay),
-    };
-    let device = Device {
-        power_timing: power.map_or(device.power_timing, timing),
-        counter_timing: SensorTiming {
-            delay_ms: counter.map_or(device.counter_timing.delay_ms, |found| Some(found.theta.delay)),
-            ..device.counter_timing
-        },
-        ..device.clone()
-    };
+    let device = timed(&sensed.device, Some(model));
     // A counter that adds up power readings says nothing that they do not, and says it later; unless slow polls missed some.
     let missed = model.power.is_some_and(|power| power.is_blurred);
     let counter_counts = model.kind != CounterKind::Sampled || model.counter.is_some() || missed;
@@ -248,12 +258,12 @@ fn placed(
     };
     let mut curve = curve::build(&device, sensed, run, sources)?;
     blind::by_context(&mut curve, timeline, parents);
-    let by = if curve.method == Method::Counter {
-        counter
+    let (found, believed) = if curve.method == Method::Counter {
+        (&model.counter, sensed.device.counter_timing)
     } else {
-        power
+        (&model.power, sensed.device.power_timing)
     };
-    let by = by?;
+    let by = found.as_ref().filter(|found| is_news(found, believed))?;
     curve.delay_sd_s = by.delay_sd_ms * 1e-3;
     curve.doubt_jitter(by.jitter_ms * 1e-3);
     Some(curve)
@@ -261,14 +271,14 @@ fn placed(
 
 /// What the power readings alone say beside a counter that may be made of them, where they look at a part of the time.
 fn part_time_alone(
-    (sensed, run): (&Sensed<'_>, Interval),
+    (device, sensed, run): (&Device, &Sensed<'_>, Interval),
     (timeline, parents): (&Timeline, &[Option<usize>]),
     curve: &Curve,
 ) -> Option<interval::Split> {
     if curve.method != Method::Counter || curve.story.blind_w2 <= 0.0 || curve.story.summed == Summed::No {
         return None;
     }
-    let mut alone = curve::build(&sensed.device, sensed, run, Sources::PowerAlone)?;
+    let mut alone = curve::build(device, sensed, run, Sources::PowerAlone)?;
     blind::by_context(&mut alone, timeline, parents);
     Some(interval::split(&alone, timeline, parents, None, None))
 }

@@ -25,7 +25,7 @@ const BLOCKS: usize = 8;
 /// So many tell as well as all.
 const ENOUGH: usize = 2000;
 /// Windows that cover this share of the time see all of it.
-const ALL: f64 = 0.95;
+pub const ALL: f64 = 0.95;
 /// How much of a period the counter is tried to be early or late by, in tenths of a period of the readings.
 const SHIFTS: std::ops::RangeInclusive<i64> = -12..=12;
 /// Blocks that differ most are left out: the load begins or ends there, or something was lost.
@@ -42,13 +42,25 @@ pub enum Summed {
     Unknown,
 }
 
+impl Summed {
+    /// What two comparisons say together.
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Yes, _) | (_, Self::Yes) => Self::Yes,
+            (Self::No, Self::No) => Self::No,
+            _ => Self::Unknown,
+        }
+    }
+}
+
 /// Whether a counter with `counter`'s cells adds up the readings held in `power`'s, which look at the share `duty` of the time.
 pub fn of(counter: &[Cell], power: &[Cell], duty: f64) -> Summed {
     const CLOSE: f64 = 0.1;
-    const FAR: f64 = 0.5;
+    const FAR: std::ops::Range<f64> = 1.0..10.0;
     match closeness(counter, power, duty) {
         Some(ratio) if ratio < CLOSE => Summed::Yes,
-        Some(ratio) if ratio > FAR => Summed::No,
+        // Much farther than chance has them is something else: an edge, ticks that jitter.
+        Some(ratio) if FAR.contains(&ratio) => Summed::No,
         _ => Summed::Unknown,
     }
 }

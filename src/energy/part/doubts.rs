@@ -6,21 +6,19 @@ use crate::energy::curve::Curve;
 use crate::energy::interval::Split;
 use crate::energy::sensed::Sensed;
 use crate::energy::sensor_model::{self, CounterKind, Model};
-use crate::energy::summed::Summed;
+use crate::energy::summed::{self, Summed};
 use crate::energy::uncertainty::{Figure, grade};
 use crate::model::analysis::{Grade, Method};
 use crate::model::device::Device;
 use crate::model::span::Spans;
 use crate::model::time::Interval;
 
-/// Windows that cover this share of the time see all of it.
-const WHOLE: f64 = 0.95;
-
 /// What the counter adds up: by the model, and where there is none by how closely it follows the readings, or by the user's calibration.
 pub fn counter_kind(device: &Device, curve: &Curve, model: Option<&Model>) -> CounterKind {
     let calibrated = device.properties.get("counter_kind").map(String::as_str);
     match (model, curve.story.summed, calibrated) {
-        (Some(model), ..) => model.kind,
+        (Some(model), summed, _) if model.kind != CounterKind::Unknown || summed != Summed::Yes => model.kind,
+        (Some(_), ..) => CounterKind::Sampled,
         (None, Summed::Yes, _) | (None, Summed::Unknown, Some("sampled")) => CounterKind::Sampled,
         (None, Summed::No, _) | (None, Summed::Unknown, Some("continuous")) => CounterKind::Continuous,
         (None, Summed::Unknown, _) => CounterKind::Unknown,
@@ -41,7 +39,7 @@ pub fn by_integral(figures: &mut [Figure], curve: &Curve) {
     let Some((ratio, _)) = curve.story.counter_over_integral else {
         return;
     };
-    if curve.method != Method::Counter || curve.story.duty < WHOLE {
+    if curve.method != Method::Counter || curve.story.duty < summed::ALL {
         return;
     }
     for figure in figures {
