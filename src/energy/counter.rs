@@ -65,6 +65,8 @@ pub struct Tick {
     pub t: i64,
     /// Half of that time.
     pub half_ns: i64,
+    /// For how long polls saw the value that it ended.
+    pub stood_ns: i64,
     pub step: CounterStep,
 }
 
@@ -72,6 +74,8 @@ pub struct Tick {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Counted {
     pub cells: Vec<Cell>,
+    /// For how long polls saw each cell's counter stand still, nanoseconds.
+    pub stood_ns: Vec<i64>,
     pub resets: u64,
     pub glitches: u64,
     /// Median time between ticks, seconds.
@@ -96,6 +100,7 @@ pub fn ticks(device: &Device, stream: &PowerStream) -> (Vec<Tick>, u64) {
     let Some(&(mut seen_at, mut seen_half, mut value)) = polls.first() else {
         return (ticks, 0);
     };
+    let mut first_seen = seen_at;
     for (i, &(t, half, new)) in polls.iter().enumerate().skip(1) {
         // A reading that falls and comes back was a bad read, not a reset (spurious zeros: measurement of the field, nvidia-smi and
         // NVML wrappers report them at fast polling); now and then there are a few in a row.
@@ -117,8 +122,10 @@ pub fn ticks(device: &Device, stream: &PowerStream) -> (Vec<Tick>, u64) {
             ticks.push(Tick {
                 t: earliest + (latest - earliest) / 2,
                 half_ns: (latest - earliest) / 2,
+                stood_ns: seen_at - first_seen,
                 step,
             });
+            first_seen = t;
         }
         (seen_at, seen_half, value) = (t, half, new);
     }
@@ -174,6 +181,7 @@ pub fn cells(device: &Device, stream: &PowerStream) -> Counted {
         }
         let seconds = (to.t - from.t) as f64 * 1e-9;
         let raw = counts.map_or(0.0, |c| c as f64 * stream.counter_unit_joules);
+        counted.stood_ns.push(to.stood_ns);
         counted.cells.push(Cell {
             start: from.t - back_ns,
             end: to.t - back_ns,

@@ -201,8 +201,8 @@ pub fn build(device: &Device, sensed: &Sensed<'_>, run: Interval, sources: Sourc
         ..Story::default()
     };
     let mut counter_cells = counter.cells;
-    let still = std::mem::take(&mut counter.still);
-    mark_stuck(&mut counter_cells, &still, &power.cells, &mut story);
+    let (still, stood) = (std::mem::take(&mut counter.still), counter.stood_ns);
+    mark_stuck(&mut counter_cells, (&still, &stood), &power.cells, &mut story);
     story.counter_over_integral = compare(&counter_cells, &power.cells, run);
     story.summed = summed::of(&counter_cells, &power.cells, power.duty);
     if sources == Sources::PowerAlone {
@@ -269,8 +269,9 @@ fn gaps(range: PowerRange, jitter_s: f64) -> f64 {
 }
 
 /// A counter that stood still for much longer than its period while power flowed has lost that energy, or tells of it late: then power
-/// readings say how the time between shared it.
-fn mark_stuck(counter: &mut Vec<Cell>, still: &[(i64, i64)], power: &[Cell], story: &mut Story) {
+/// readings say how the time between shared it. A long cell in which nobody looked is none of that: `stood` says how long polls saw it
+/// stand in each cell.
+fn mark_stuck(counter: &mut Vec<Cell>, (still, stood): (&[(i64, i64)], &[i64]), power: &[Cell], story: &mut Story) {
     let mut lengths: Vec<i64> = counter.iter().map(|c| c.end - c.start).collect();
     lengths.sort_unstable();
     let usual = lengths.get(lengths.len() / 2).copied().unwrap_or(NEVER_MOVED_NS);
@@ -285,8 +286,8 @@ fn mark_stuck(counter: &mut Vec<Cell>, still: &[(i64, i64)], power: &[Cell], sto
     }
     let mut at = 0;
     let mut cells = Vec::with_capacity(counter.len());
-    for mut cell in counter.drain(..) {
-        let long = cell.known && cell.end - cell.start > LONG * usual;
+    for (mut cell, &stood_ns) in counter.drain(..).zip(stood) {
+        let long = cell.known && stood_ns.min(cell.end - cell.start) > LONG * usual;
         let seen = long
             .then(|| energy_between(power, &mut at, cell.start, cell.end))
             .flatten();

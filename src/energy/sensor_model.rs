@@ -192,7 +192,7 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
     let sensor = Sensor::discovered(inputs, &setting, readings);
     let (few, many) = (sensor.readings.spread(JOINT), sensor.readings.spread(FITTING));
     let (likeliest, rivals) = rivals::likeliest(&setting, inputs.range, &sensor, &few)?;
-    if likeliest.holds_readings() && !inputs.adds_up {
+    if likeliest.holds_readings(&setting) && !inputs.adds_up {
         return fit(&Inputs {
             adds_up: true,
             ..*inputs

@@ -67,14 +67,22 @@ impl<'a> Tried<'a> {
     /// Whether the counter's ticks come so much later than the power's windows end that it holds their readings: one of a part of the time
     /// stands for what follows it, and the counter is late by half of their period. Of one that adds up all time no board was seen to be
     /// late by more than some milliseconds (`curve::DELAY_SD_S`).
-    pub fn holds_readings(&self) -> bool {
+    pub fn holds_readings(&self, setting: &Setting) -> bool {
         const PART: f64 = 0.8;
         const LATE_MS: f64 = 12.0;
         let (Some((power, _)), Some((counter, _))) = (self.stream(false), self.stream(true)) else {
             return false;
         };
         let is_part = power.theta.window < PART * 1e3 * power.rows.period;
-        is_part && counter.theta.delay - power.theta.delay > LATE_MS
+        // Of a load that never changes, or once, delays are what is believed of them, and doubted as much.
+        let doubt = 2.0 * self.delay_sd(setting, power).hypot(self.delay_sd(setting, counter));
+        is_part && counter.theta.delay - power.theta.delay > LATE_MS + doubt
+    }
+
+    /// Standard uncertainty of a stream's delay, ms.
+    fn delay_sd(&self, setting: &Setting, stream: &Stream) -> f64 {
+        let [_, at, ..] = setting.theta_at(stream);
+        at.map_or(0.0, |at| self.solution.inverse.at(at, at).max(0.0).sqrt())
     }
 
     fn stream(&self, of_counter: bool) -> Option<(&Stream<'a>, f64)> {
