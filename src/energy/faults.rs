@@ -255,3 +255,17 @@ fn a_counter_that_is_wrong_all_the_time_is_no_surer_than_its_readings_let_it_be(
         assert_eq!(energy.grade, Grade::C, "phase {phase}: {energy:?}");
     }
 }
+
+#[test]
+fn a_hole_between_polls_is_no_counter_that_stands_still() {
+    let good = whole();
+    let bad = analysed(|ms, _, _| !(17_000..19_000).contains(&ms));
+    assert_eq!(status(&bad, "counter:gpu0"), None, "{:#?}", bad.checks);
+    for phase in 0..3 {
+        let (usual, now) = (half_width(&good, phase), half_width(&bad, phase));
+        assert!(
+            now < usual + 0.001 * truth(phase),
+            "phase {phase}: {usual} J, and now {now} J"
+        );
+    }
+}

@@ -116,11 +116,13 @@ pub fn updates(device: &Device, stream: &PowerStream) -> (Vec<Update>, Option<f6
         let since = updates.last().map_or(f64::INFINITY, |u| (t - u.t) as f64 * 1e-9);
         let due = period.is_none_or(|p| since >= STRETCH * p);
         let changed = before.is_none_or(|b| b.2 != w);
-        if !(changed || after_hole || due) {
+        // Polls as far apart as updates each show a new one, though it may say the same.
+        let each = period.is_some_and(|p| EACH * gap as f64 * 1e-9 >= p);
+        if !(changed || after_hole || due || each) {
             continue;
         }
         let (t, half_ns) = match (before, updates.last(), period) {
-            (Some(b), _, _) if changed && !after_hole => {
+            (Some(b), _, _) if (changed || each) && !after_hole => {
                 let age = (t - b.0).min(oldest_ns);
                 (t - age / 2, age / 2 + half)
             }

@@ -141,3 +141,20 @@ fn polls_that_follow_the_sensor_show_that_it_is_slower_than_believed() {
     assert!((period - 0.05).abs() < 0.003, "{period}");
     assert!(updates.len().abs_diff(200) < 5, "{}", updates.len());
 }
+
+/// Polled as slowly as it updates, each poll shows a new reading, whether it says the same as the one before or not.
+#[test]
+fn a_reading_that_says_the_same_is_a_reading() {
+    let (mut power, mut times) = (PowerStream::default(), Times::default());
+    for s in 0..60_i64 {
+        times.push(Timestamp::from_nanos(1000 * s * MS), 10_000);
+        power.watts.push(if s % 7 < 4 { 60.0 } else { 300.0 });
+    }
+    power.times = times;
+    let (updates, ..) = integrate::updates(&gpu(0), &power);
+    assert_eq!(updates.len(), 60);
+    for (second, update) in updates.iter().enumerate().skip(1) {
+        let before = second as i64 * 1000 * MS - update.t;
+        assert_eq!((before, update.half_ns), (500 * MS, 500 * MS + 10_000), "{update:?}");
+    }
+}
