@@ -16,6 +16,8 @@ pub(super) struct Clock {
     /// Of a number.
     unit_ns: i64,
     every_ns: i64,
+    /// How finely times are written.
+    pub(super) resolution_ns: i64,
     pub(super) half_ns: u32,
     /// Added to local stamps whose zone the user told.
     ahead_ns: i64,
@@ -29,6 +31,7 @@ impl Clock {
             column: source.layout.find(Quantity::Time),
             unit_ns: 1_000_000_000,
             every_ns: told.every.map_or(0, |e| e.as_nanos() as i64),
+            resolution_ns: 0,
             half_ns: 0,
             ahead_ns: 0,
             warnings: Vec::new(),
@@ -55,7 +58,6 @@ impl Clock {
             rows.iter().take(1000).map(of).max().unwrap_or(0)
         };
         let sample = &rows[0].cells[column];
-        let resolution_ns;
         if let Some(first) = stamp::parse(sample) {
             clock.axis = Axis::Clock {
                 utc: first.zoned || told.offset_s.is_some(),
@@ -65,7 +67,7 @@ impl Clock {
             } else {
                 told.offset_s.unwrap_or(0) * 1_000_000_000
             };
-            resolution_ns = 10_i64.pow(9 - finest(|cell, _| stamp::parse(cell).map_or(0, |s| s.decimals)).min(9));
+            clock.resolution_ns = 10_i64.pow(9 - finest(|cell, _| stamp::parse(cell).map_or(0, |s| s.decimals)).min(9));
         } else {
             let named = source.layout.at[&column]
                 .unit
@@ -96,10 +98,15 @@ impl Clock {
             if value.is_some_and(|v| v * unit_ns as f64 >= 1e18) {
                 clock.axis = Axis::Clock { utc: true };
             }
-            resolution_ns = unit_ns / 10_i64.pow(finest(figure::decimals).min(9)).max(1);
+            clock.resolution_ns = unit_ns / 10_i64.pow(finest(figure::decimals).min(9)).max(1);
         }
-        clock.half_ns = u32::try_from(resolution_ns / 2).unwrap_or(u32::MAX);
+        clock.half_ns = u32::try_from(clock.resolution_ns / 2).unwrap_or(u32::MAX);
         Ok(clock)
+    }
+
+    /// What the column of times is called.
+    pub(super) fn header<'a>(&self, source: &Source<'a>) -> &'a str {
+        self.column.map_or("time", |c| source.table.header[c].as_str())
     }
 
     pub(super) fn read(&self, source: &Source, row: &Row, so_far: usize) -> Result<i64, ImportError> {

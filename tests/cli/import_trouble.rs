@@ -1,0 +1,118 @@
+//! Logs that read well and mean something else than they seem to: devices that nothing tells apart, coarse clocks, files that were cut.
+
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::support::{Place, number, stderr};
+
+/// Imports `log.csv` as `run.h5`.
+fn import(place: &Place, log: &str, more: &[&str]) -> Output {
+    place.write("log.csv", log);
+    let all = ["import", "--force", "--readings", "log.csv", "-o", "run.h5"];
+    place
+        .powerprof(all.iter().chain(more))
+        .output()
+        .expect("powerprof runs")
+}
+
+/// What the recording of a log says, and what was said of it on the way.
+fn reported(place: &Place, log: &str, more: &[&str]) -> (Value, String) {
+    let done = import(place, log, more);
+    assert!(done.status.success(), "{}", stderr(&done));
+    (place.report(), stderr(&done))
+}
+
+/// Why a log was refused.
+fn refused(place: &Place, log: &str, more: &[&str]) -> String {
+    let done = import(place, log, more);
+    assert!(!done.status.success() && !place.file("run.h5").exists());
+    stderr(&done)
+}
+
+/// Two GPUs of 100 W and 300 W for 20 s, ten times a second: `device` are the cells that tell them apart.
+fn two_gpus(columns: &str, device: [&str; 2], apart_ms: u32) -> String {
+    let mut log = format!("timestamp,{columns}power.draw [W]\n");
+    for i in 0..200_u32 {
+        for (gpu, watts) in [(0, 100.0), (1, 300.0)] {
+            let ripple = f64::from((7 * i + 3 * gpu) % 11) * 0.2;
+            let ms = 100 * i + apart_ms * gpu;
+            log += &format!(
+                "2026/03/12 14:05:{:02}.{:03},{}{:.2} W\n",
+                ms / 1000,
+                ms % 1000,
+                device[gpu as usize],
+                watts + ripple
+            );
+        }
+    }
+    log
+}
+
+/// The total against its truth: within a share of it, and inside its interval.
+fn holds(report: &Value, truth: f64, within: f64) {
+    let energy = &report["total"]["energy"];
+    let (joules, u95) = (number(&energy["joules"]), number(&energy["u95_joules"]));
+    assert!((joules / truth - 1.0).abs() < within, "{joules} J for {truth} J");
+    assert!((joules - truth).abs() < u95, "{joules} ± {u95} J for {truth} J");
+}
+
+#[test]
+fn devices_are_told_apart_by_whatever_the_log_has() {
+    let place = Place::new();
+    let truth = 402.0 * 19.9;
+    let logs = [
+        two_gpus("index,uuid,", ["0,GPU-aaaaaaaa-1,", "0,GPU-bbbbbbbb-1,"], 3),
+        two_gpus("pci.bus_id,", ["00000000:01:00.0,", "00000000:02:00.0,"], 3),
+        two_gpus("hostname,index,", ["node0,0,", "node1,0,"], 0),
+        two_gpus("name,", ["NVIDIA A100-SXM4-80GB,", "NVIDIA H100 80GB HBM3,"], 0),
+    ];
+    for log in logs {
+        let (report, _) = reported(&place, &log, &[]);
+        assert_eq!(report["devices"].as_array().map(Vec::len), Some(2), "{log:.80}");
+        assert_eq!(report["devices"][1]["id"], "gpu1");
+        holds(&report, truth, 0.01);
+    }
+    let one_index = two_gpus("index,uuid,", ["0,GPU-aaaaaaaa-1,", "0,GPU-bbbbbbbb-1,"], 3);
+    let (_, said) = reported(&place, &one_index, &[]);
+    assert!(said.contains("1 is index 0, GPU-bbbbbbbb-1"), "{said}");
+}
+
+#[test]
+fn devices_that_nothing_tells_apart_are_refused() {
+    let place = Place::new();
+    let name = ["NVIDIA A100-SXM4-80GB,"; 2];
+    let all = [
+        refused(&place, &two_gpus("name,", name, 3), &[]),
+        refused(&place, &two_gpus("name,", name, 0), &[]),
+        refused(&place, &two_gpus("", ["", ""], 0), &[]),
+        refused(&place, &two_gpus("index,", ["0,", "0,"], 3), &[]),
+        // As the whole seconds of one board asked twice as often, but for their figures.
+        refused(&place, &seconds(2, |i| if i % 2 == 0 { 100.0 } else { 300.0 }), &[]),
+    ];
+    insta::assert_snapshot!(all.join("---\n"));
+}
+
+/// So many readings in each of 60 whole seconds, with a ripple.
+fn seconds(rows: u32, watts: impl Fn(u32) -> f64) -> String {
+    let mut log = "timestamp,power.draw [W]\n".to_owned();
+    for i in 0..60 * rows {
+        let ripple = f64::from(7 * i % 11) * 0.2 - 1.0;
+        log += &format!("2026-03-12 00:00:{:02},{:.2} W\n", i / rows, watts(i) + ripple);
+    }
+    log
+}
+
+#[test]
+fn readings_that_share_a_whole_second_are_in_doubt_and_not_lost() {
+    let place = Place::new();
+    for rows in [2, 10] {
+        let busy = |i: u32| (rows * 15..rows * 45).contains(&i);
+        let log = seconds(rows, |i| if busy(i) { 300.0 } else { 100.0 });
+        let (report, said) = reported(&place, &log, &[]);
+        assert!(said.contains("share a stamp"), "{said}");
+        holds(&report, 100.0 * (60.0 - 1.0 / f64::from(rows)) + 200.0 * 30.0, 0.02);
+        let u95 = number(&report["total"]["energy"]["u95_joules"]);
+        assert!(u95 > 20.0, "a clock of whole seconds leaves more than {u95} J in doubt");
+    }
+}
