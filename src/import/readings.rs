@@ -196,7 +196,14 @@ pub fn read(table: &Table, path: &Path, told: Told) -> Result<Log, ImportError> 
         .collect();
     gaps.sort_unstable();
     let interval_ns = gaps.get(gaps.len() / 2).copied().unwrap_or(0).max(1);
-    warnings.extend(left_out("being no readings", &table.asides, path));
+    let open = |row: &Row| format!("{}: no newline ends it, so that it may have been cut", row.line);
+    let asides: Vec<String> = table
+        .asides
+        .iter()
+        .cloned()
+        .chain(table.unfinished.as_ref().map(open))
+        .collect();
+    warnings.extend(left_out("being no whole readings", &asides, path));
     warnings.extend(left_out("of no one device", &of_nobody, path));
     devices.sort_by(|a, b| a.identity.cmp(&b.identity));
     let (numbers, names) = identity::numbers(devices.iter().map(|d| &d.identity));

@@ -116,3 +116,49 @@ fn readings_that_share_a_whole_second_are_in_doubt_and_not_lost() {
         assert!(u95 > 20.0, "a clock of whole seconds leaves more than {u95} J in doubt");
     }
 }
+
+/// An energy counter and a power of 300 W, ten times a second for 20 s, as `dcgmi dmon` prints them behind a stamp.
+fn dmon(stamp: impl Fn(u32) -> String) -> String {
+    let lines = (0..200).map(|i| {
+        let watts = 300.0 + f64::from(7 * i % 11) * 0.2 - 1.0;
+        format!("{}GPU 0     {watts:.3}    {}\n", stamp(i), 1_000_000 + 30_000 * i)
+    });
+    let header = format!("{0}#Entity   POWER   TOTEC\n{0}ID        W       mJ\n", stamp(0));
+    header + &lines.collect::<String>()
+}
+
+#[test]
+fn a_last_line_that_may_have_been_cut_is_no_reading() {
+    let place = Place::new();
+    let mut counter = "t_ms,watts,energy_j\n".to_owned();
+    for i in 0..200 {
+        counter += &format!("{},{}.5,{}.25\n", 100 * i, 300 + i % 3, 5000 + 30 * i);
+    }
+    let (report, said) = reported(&place, &format!("{counter}20000,300.5,11"), &[]);
+    assert!(said.contains("line 202: no newline ends it"), "{said}");
+    let is_whole = |report: &Value| (number(&report["total"]["wall_s"]) - 19.9).abs() < 1e-6;
+    assert!(is_whole(&report), "{report:#}");
+    assert!(!report.to_string().contains("was reset"), "{report:#}");
+    for cut in ["GPU 0     300.1    10", "GPU 0     "] {
+        let log = dmon(|_| String::new()) + cut;
+        let (report, said) = reported(&place, &log, &["--every", "100ms"]);
+        assert!(said.contains("line 203: "), "{said}");
+        assert!(is_whole(&report), "{report:#}");
+    }
+}
+
+#[test]
+fn stamps_before_the_lines_of_dmon_are_read_as_ts_writes_them() {
+    let place = Place::new();
+    type Stamp = fn(u32) -> String;
+    let stamps: [Stamp; 3] = [
+        |i| format!("Nov 29 20:00:{:02} ", i / 10),
+        |i| format!("2026-11-29T20:00:{:02}.{}00000 ", i / 10, i % 10),
+        |i| format!("2026-11-29 20:00:{:02}.{}00000 ", i / 10, i % 10),
+    ];
+    for stamp in stamps {
+        let (report, _) = reported(&place, &dmon(stamp), &[]);
+        assert_eq!(report["total"]["energy"]["method"], "counter");
+        holds(&report, 300.0 * 19.9, 0.02);
+    }
+}

@@ -52,11 +52,12 @@ pub(super) fn found(times: &[i64], figures: &[Option<f64>], resolution_ns: i64) 
         }
         let mut short: Vec<i64> = bursts.iter().flat_map(|&b| &gaps[b..b + rows - 1]).copied().collect();
         let short = *short.select_nth_unstable(bursts.len() * (rows - 1) / 2).1;
-        // A coarse clock makes bursts of what comes evenly.
+        // A coarse clock makes bursts of what comes evenly, and a header now and then takes the time of a row.
         let is_apart = long - short > 2 * resolution_ns;
+        let is_close = CLOSE * short <= long && short * (rows as i64 - 1) <= long;
         let seen = Figures::of(figures, &bursts, rows)?;
         let is_several = (seen.are_unlike && (is_apart || short == 0))
-            || (is_apart && CLOSE * short <= long && seen.change_inside && !seen.stand_between);
+            || (is_apart && is_close && seen.change_inside && !seen.stand_between);
         is_several.then_some(Bursts {
             rows,
             second: bursts[0] + 1,
@@ -118,7 +119,7 @@ mod tests {
     fn beats(beat_ms: i64, at_ms: &[i64], level: impl Fn(usize) -> f64) -> (Vec<i64>, Vec<Option<f64>>) {
         let row = |i: usize| {
             let (beat, place) = (i / at_ms.len(), i % at_ms.len());
-            let ripple = (i * 7919 % 101) as f64 * 0.03;
+            let ripple = (i * i * 37 % 101) as f64 * 0.03;
             ((beat as i64 * beat_ms + at_ms[place]) * MS, Some(level(place) + ripple))
         };
         (0..40 * at_ms.len()).map(row).unzip()
@@ -150,6 +151,12 @@ mod tests {
             rows_found(30, &[0, 10], |_| 300.0, 10 * MS),
             None,
             "every 15 ms, in whole tens"
+        );
+        let headers: Vec<i64> = (0..20).map(|row| 100 * row).collect();
+        assert_eq!(
+            rows_found(2200, &headers, |_| 300.0, MS),
+            None,
+            "two lines without figures after each 20"
         );
         // Asked about each update: the figure before, and the one behind, which stands until the next.
         let (times, _) = beats(100, &[0, 4], |_| 0.0);
