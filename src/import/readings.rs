@@ -18,10 +18,9 @@ use super::axis::Frame;
 use super::columns::{self, Meaning, Quantity};
 use super::error::ImportError;
 use super::figure::{self, Figure};
-use super::table::{Row, Table};
+use super::table::{self, Row, Table};
 use crate::model::recording::DeviceStreams;
 use crate::model::sample::Columns;
-use crate::model::wording::counted;
 use building::Building;
 use clock::Clock;
 use identity::Identity;
@@ -203,8 +202,8 @@ pub fn read(table: &Table, path: &Path, told: Told) -> Result<Log, ImportError> 
         .cloned()
         .chain(table.unfinished.as_ref().map(open))
         .collect();
-    warnings.extend(left_out("being no whole readings", &asides, path));
-    warnings.extend(left_out("of no one device", &of_nobody, path));
+    warnings.extend(table::left_out("being no whole readings", &asides, path));
+    warnings.extend(table::left_out("of no one device", &of_nobody, path));
     devices.sort_by(|a, b| a.identity.cmp(&b.identity));
     let (numbers, names) = identity::numbers(devices.iter().map(|d| &d.identity));
     warnings.extend(names);
@@ -222,15 +221,6 @@ pub fn read(table: &Table, path: &Path, told: Told) -> Result<Log, ImportError> 
             .map(|(device, number)| device.finish(number, clock.half_ns))
             .collect(),
         warnings,
-    })
-}
-
-/// What is said of lines that were left out.
-fn left_out(why: &str, lines: &[String], path: &Path) -> Option<String> {
-    let shown = lines.iter().take(3).cloned().collect::<Vec<_>>().join("; ");
-    (!lines.is_empty()).then(|| {
-        let count = counted(lines.len() as u64, "line", "lines");
-        format!("{count} of {} left out, {why}: line {shown}", path.display())
     })
 }
 

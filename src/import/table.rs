@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::error::ImportError;
 use super::stamp;
+use crate::model::wording::counted;
 
 /// One row that is not a header.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -240,6 +241,15 @@ fn after_stamp(line: &str) -> (Option<&str>, &str) {
         .map(|end| line.split_at(end))
         .find(|(head, _)| head.parse::<f64>().is_ok() || stamp::parse(head).is_some())
         .map_or((None, line), |(head, rest)| (Some(head), rest))
+}
+
+/// What is said of lines that were left out.
+pub fn left_out(why: &str, lines: &[String], path: &Path) -> Option<String> {
+    let shown = lines.iter().take(3).cloned().collect::<Vec<_>>().join("; ");
+    (!lines.is_empty()).then(|| {
+        let count = counted(lines.len() as u64, "line", "lines");
+        format!("{count} of {} left out, {why}: line {shown}", path.display())
+    })
 }
 
 #[cfg(test)]

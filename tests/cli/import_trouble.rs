@@ -4,7 +4,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::support::{Place, number, stderr};
+use crate::support::{Place, number, paths, phase, stderr};
 
 /// Imports `log.csv` as `run.h5`.
 fn import(place: &Place, log: &str, more: &[&str]) -> Output {
@@ -161,4 +161,73 @@ fn stamps_before_the_lines_of_dmon_are_read_as_ts_writes_them() {
         assert_eq!(report["total"]["energy"]["method"], "counter");
         holds(&report, 300.0 * 19.9, 0.02);
     }
+}
+
+/// 60 s of 100 W, a reading a second, with these phases.
+fn with_phases(place: &Place, phases: &str) -> (Value, String) {
+    place.write("phases.csv", phases);
+    reported(place, &steady(), &["--phases", "phases.csv"])
+}
+
+fn steady() -> String {
+    let row = |i: u32| format!("{i}.0,{:.1}\n", 100.0 + f64::from(i % 3) * 0.1);
+    "t_s,watts\n".to_owned() + &(0..=60).map(row).collect::<String>()
+}
+
+fn seconds_of(report: &Value, path: &str) -> f64 {
+    number(&phase(report, path)["wall_s"])
+}
+
+#[test]
+fn phases_may_have_a_duration_in_place_of_an_end() {
+    let place = Place::new();
+    let (report, _) = with_phases(&place, "name,start_ms,duration_ms\na,0,10000\nb,30000,5000\n");
+    assert_eq!(paths(&report), ["a", "b"]);
+    assert!((seconds_of(&report, "a") - 10.0).abs() < 1e-6, "{report:#}");
+    assert!((seconds_of(&report, "b") - 5.0).abs() < 1e-6, "{report:#}");
+}
+
+#[test]
+fn phases_whose_times_may_mean_something_else_are_refused() {
+    let place = Place::new();
+    let refused = |phases: &str| {
+        place.write("phases.csv", phases);
+        refused(&place, &steady(), &["--phases", "phases.csv"])
+    };
+    let all = [
+        refused("name,start,end\na,0,10\n"),
+        refused("name,start_ms,length_ms\na,0,10000\nb,30000,5000\n"),
+        refused("name,start_s,duration\na,0,10\n"),
+    ];
+    insta::assert_snapshot!(all.join("---\n"));
+}
+
+#[test]
+fn of_phases_outside_of_the_log_nothing_is_known() {
+    let place = Place::new();
+    let phases = "name,start_s,end_s,samples\nbefore,-20,-10,7\ninside,10,20,7\nlate,50,70,7\nafter,100,120,7\n";
+    let (report, said) = with_phases(&place, phases);
+    assert_eq!(paths(&report), ["inside", "late"]);
+    assert!((seconds_of(&report, "late") - 10.0).abs() < 1e-6, "{report:#}");
+    assert!(
+        report["warnings"]
+            .to_string()
+            .contains("`before` (-20.000 to -10.000 s)"),
+        "{report:#}"
+    );
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn a_list_of_edges_says_which_phase_it_does_not_end() {
+    let place = Place::new();
+    let (report, said) = with_phases(&place, "t_s,name\n10,a\n20,b\n40,c\n");
+    assert_eq!(paths(&report), ["a", "b"]);
+    assert!(said.contains("phases.csv:4: `c` begins at the last edge"), "{said}");
+    let (_, said) = with_phases(&place, "t_s,name\n10,a\n20,b\n40,-\n");
+    assert!(!said.contains("warning"), "{said}");
+    // Whether the table is whole is not known.
+    let (report, said) = with_phases(&place, "name,start_s,end_s\na,10,20\nb,20,40");
+    assert_eq!(paths(&report), ["a", "b"]);
+    assert!(said.contains("phases.csv:3: no newline ends the last line"), "{said}");
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Source, Told};
-use crate::import::axis::Axis;
+use crate::import::axis::{self, Axis};
 use crate::import::columns::{self, Quantity};
 use crate::import::error::ImportError;
 use crate::import::table::Row;
@@ -74,16 +74,9 @@ impl Clock {
                 .as_deref()
                 .and_then(columns::time_unit_ns);
             let value: Option<f64> = sample.replace(',', ".").parse().ok();
-            // Since 1970, in the unit that makes the years come out between 2001 and 2286.
-            let guessed = value.and_then(|v| match v {
-                v if (1e9..1e10).contains(&v) => Some(1_000_000_000),
-                v if (1e12..1e13).contains(&v) => Some(1_000_000),
-                v if (1e15..1e16).contains(&v) => Some(1_000),
-                v if (1e18..1e19).contains(&v) => Some(1),
-                _ => None,
-            });
+            let unit_ns = named.or(value.and_then(axis::epoch_unit_ns));
             let name = &source.table.header[column];
-            let unit_ns = named.or(guessed).ok_or_else(|| {
+            let unit_ns = unit_ns.ok_or_else(|| {
                 let hint = "a stamp as 2023/03/12 14:05:06.123, or a number in a column called t_ms or t_s";
                 ImportError::cell(
                     source.path,
