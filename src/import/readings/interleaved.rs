@@ -160,7 +160,9 @@ mod tests {
         );
         // Asked about each update: the figure before, and the one behind, which stands until the next.
         let (times, _) = beats(100, &[0, 4], |_| 0.0);
-        let figures: Vec<Option<f64>> = (0..times.len()).map(|i| Some(((i + 1) / 2 * 37 % 11) as f64)).collect();
+        let figures: Vec<Option<f64>> = (0..times.len())
+            .map(|i| Some((i.div_ceil(2) * 37 % 11) as f64))
+            .collect();
         assert_eq!(found(&times, &figures, MS), None);
     }
 }
