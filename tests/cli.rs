@@ -17,6 +17,8 @@ mod fake_gpu;
 mod faults;
 #[path = "cli/import.rs"]
 mod import;
+#[path = "cli/import_trouble.rs"]
+mod import_trouble;
 #[path = "cli/markers.rs"]
 mod markers;
 #[path = "cli/real_gpu.rs"]

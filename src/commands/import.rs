@@ -8,7 +8,7 @@ use super::output::{Failure, Outcome, say};
 use crate::cli::ImportArgs;
 use crate::import::device::{self, Description};
 use crate::import::readings::{self, Log, Told};
-use crate::import::{nest, phases, stamp, table};
+use crate::import::{nest, phases, reach, stamp, table};
 use crate::model::device::{Calibration, DeviceKind};
 use crate::model::marker::MarkerEvent;
 use crate::model::recording::{Chunk, HostInfo, RunInfo};
@@ -33,12 +33,11 @@ pub fn run(args: ImportArgs) -> Outcome {
         .map(|list| list.split(',').map(|c| c.trim().to_owned()).collect::<Vec<_>>());
     let table = table::read(&args.readings, columns.as_deref())?;
     let mut log = readings::read(&table, &args.readings, told)?;
+    let interval = interval(&log, &args)?;
     let markers = match &args.phases {
-        Some(path) => read_phases(path, &log, &args.phase_names)?,
+        Some(path) => read_phases(path, &mut log, &args.phase_names, interval)?,
         None => Vec::new(),
     };
-    let interval = interval(&log, &args)?;
-    warn_of_outside(&mut log, &markers, interval);
     let devices: Vec<_> = log
         .devices
         .iter()
@@ -148,14 +147,16 @@ fn description(args: &ImportArgs) -> anyhow::Result<Description> {
     })
 }
 
-fn read_phases(path: &Path, log: &Log, turns: &Option<String>) -> anyhow::Result<Vec<MarkerEvent>> {
+fn read_phases(path: &Path, log: &mut Log, turns: &Option<String>, run: Interval) -> anyhow::Result<Vec<MarkerEvent>> {
     let turns: Vec<String> = turns
         .iter()
         .flat_map(|t| t.split(','))
         .map(|t| t.trim().to_owned())
         .collect();
     let table = table::read(path, None)?;
-    let spans = phases::read(&table, path, &log.frame, &turns)?;
+    let read = phases::read(&table, path, &log.frame, &turns)?;
+    let (spans, outside) = reach::within(read.spans, run, &log.frame);
+    log.warnings.extend(read.warnings.into_iter().chain(outside));
     Ok(nest::markers(spans, path)?)
 }
 
@@ -180,18 +181,6 @@ fn interval(log: &Log, args: &ImportArgs) -> anyhow::Result<Interval> {
         );
     }
     Ok(Interval::new(Timestamp::from_nanos(start), Timestamp::from_nanos(end)))
-}
-
-/// A phase without readings is the commonest mistake: two files on different axes.
-fn warn_of_outside(log: &mut Log, markers: &[MarkerEvent], run: Interval) {
-    let outside = |m: &&MarkerEvent| m.t < run.start || m.t > run.end;
-    let count = markers.iter().filter(outside).count();
-    if count > 0 {
-        log.warnings.push(format!(
-            "{count} of {} phase edges lie outside the readings and were cut there: are both files on the same axis of time?",
-            markers.len()
-        ));
-    }
 }
 
 fn anchors(log: &Log, interval: Interval) -> Vec<ClockAnchor> {

@@ -13,6 +13,17 @@ use super::stamp;
 /// A number at least this large, in milliseconds, is one since 1970 and not one since a start (1973, or a run of three years).
 const EPOCH_MS: i64 = 100_000_000_000;
 
+/// What a number counts that is a time since 1970: the unit that makes the years come out between 2001 and 2286.
+pub fn epoch_unit_ns(number: f64) -> Option<i64> {
+    match number {
+        n if (1e9..1e10).contains(&n) => Some(1_000_000_000),
+        n if (1e12..1e13).contains(&n) => Some(1_000_000),
+        n if (1e15..1e16).contains(&n) => Some(1_000),
+        n if (1e18..1e19).contains(&n) => Some(1),
+        _ => None,
+    }
+}
+
 /// What the times of a log count from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Axis {

@@ -7,8 +7,11 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Quantity {
     Time,
+    /// The machine that the device is in.
+    Host,
     Index,
     Uuid,
+    BusId,
     Name,
     /// The shortest average of the board (`power.draw.instant`, NVML field 186).
     PowerInstant,
@@ -58,7 +61,9 @@ const NAMES: &[(Quantity, &[&str])] = &[
         Quantity::Index,
         &["index", "gpu", "gpu_index", "gpu_id", "device", "device_index"],
     ),
+    (Quantity::Host, &["host", "hostname", "host_name", "node", "nodename"]),
     (Quantity::Uuid, &["uuid", "gpu_uuid"]),
+    (Quantity::BusId, &["pci_bus_id", "gpu_bus_id", "bus_id", "pci_bus"]),
     (Quantity::Name, &["name", "gpu_name", "modelname", "model_name"]),
     (
         Quantity::PowerInstant,
@@ -269,7 +274,7 @@ pub fn factor(quantity: Quantity, unit: &str) -> Option<f64> {
             "hz" => 1e-6,
             _ => return None,
         },
-        Q::Time | Q::Index | Q::Uuid | Q::Name => return None,
+        Q::Time | Q::Host | Q::Index | Q::Uuid | Q::BusId | Q::Name => return None,
     };
     Some(scale)
 }
@@ -283,7 +288,7 @@ pub const fn usual_unit(quantity: Quantity) -> Option<&'static str> {
         Q::MemoryUsed | Q::MemoryTotal => Some("mib"),
         Q::Temperature => Some("c"),
         Q::SmClock | Q::MemoryClock => Some("mhz"),
-        Q::Energy | Q::Time | Q::Index | Q::Uuid | Q::Name => None,
+        Q::Energy | Q::Time | Q::Host | Q::Index | Q::Uuid | Q::BusId | Q::Name => None,
     }
 }
 
@@ -309,6 +314,8 @@ mod tests {
         assert_eq!(of("timestamp"), Some((Quantity::Time, None)));
         assert_eq!(of("energy_uj"), Some((Quantity::Energy, unit("uj"))));
         assert_eq!(of("watts"), Some((Quantity::Power, None)));
+        assert_eq!(of("pci.bus_id"), Some((Quantity::BusId, None)));
+        assert_eq!(of("Hostname"), Some((Quantity::Host, None)));
         assert_eq!(of("pstate"), None);
         assert_eq!(of("power_furlongs"), None);
     }

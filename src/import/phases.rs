@@ -1,90 +1,81 @@
 //! A table of phases -> spans on the log's axis.
 //!
-//! Two forms. *Spans*: `name`, a start and an end, and what else a marker can carry (`samples`, `tokens`, `index`, `rank`,
-//! `devices`). *Edges*: a time, and the `name` of the phase that begins there and ends at the next row (`-` for none); without a
-//! column of names, the names that the user lists take turns.
+//! Two forms. *Spans*: `name`, a start and an end or a duration, and what else a marker can carry (`samples`, `tokens`, `index`,
+//! `rank`, `devices`). *Edges*: a time, and the `name` of the phase that begins there and ends at the next row (`-` for none);
+//! without a column of names, the names that the user lists take turns. [`times`] says which columns are times and reads them.
+
+mod times;
 
 use std::path::Path;
 
 use super::axis::Frame;
-use super::columns::time_unit_ns;
 use super::error::ImportError;
 use super::nest::Span;
-use super::table::{Row, Table};
+use super::table::{self, Row, Table};
+use times::{Form, TimeColumn, Times};
 
 /// Columns of this module's own.
 const NAMES: [&str; 3] = ["name", "phase", "path"];
 
-/// Where a time stands, and the unit of a bare number there.
-#[derive(Debug, Clone, Copy)]
-struct TimeColumn {
-    at: usize,
-    unit_ns: i64,
+/// The phases of a table, and what is to be said of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Phases {
+    pub spans: Vec<Span>,
+    pub warnings: Vec<String>,
 }
 
 /// Read the phases of `table`. `turns`: names for a list of edges that has none.
-pub fn read(table: &Table, path: &Path, frame: &Frame, turns: &[String]) -> Result<Vec<Span>, ImportError> {
+pub fn read(table: &Table, path: &Path, frame: &Frame, turns: &[String]) -> Result<Phases, ImportError> {
     let reader = PhaseReader {
         path,
         table,
-        frame,
+        times: Times { path, table, frame },
+        rows: table.rows.iter().chain(&table.unfinished).collect(),
         name: NAMES.iter().find_map(|name| column(table, name)),
     };
-    let (start, end) = (
-        time_column(table, &["start", "begin", "from"]),
-        time_column(table, &["end", "stop", "to"]),
-    );
-    match (start, end, time_column(table, &["t", "time", "timestamp", "edge"])) {
-        (Some(start), Some(end), _) if reader.name.is_some() => reader.spans(start, end),
-        (_, _, Some(edge)) | (Some(edge), None, None) if reader.name.is_some() || !turns.is_empty() => {
-            reader.edges(edge, turns)
-        }
-        (_, _, Some(_)) => Err(ImportError::line(
+    let mut phases = match Form::of(table, path, reader.name.is_some())? {
+        Some(Form::StartAndEnd(start, end)) => reader.spans(start, |row, from| reader.end(row, from, end)),
+        Some(Form::StartAndDuration(start, duration)) => reader.spans(start, |row, from| {
+            Ok(from.saturating_add(reader.times.length(row, duration)?))
+        }),
+        Some(Form::Edges(edge)) if reader.name.is_some() || !turns.is_empty() => reader.edges(edge, turns),
+        Some(Form::Edges(_)) => Err(ImportError::line(
             path,
             1,
             "a list of edges without names",
             "add a column `name`, or let names take turns: --phase-names high,low",
         )),
-        _ => Err(ImportError::line(
+        None => Err(ImportError::line(
             path,
             1,
             format!("no phases among the columns: {}", table.header.join(", ")),
-            "the first line is name,start_ms,end_ms (and samples, tokens, index, rank if known), or t_ms,name for a list of edges",
+            "the first line is name,start_ms,end_ms or name,start_ms,duration_ms (and samples, tokens, index, rank if known), or t_ms,name for a list of edges",
         )),
-    }
+    }?;
+    phases
+        .warnings
+        .extend(table::left_out("being no phases", &table.asides, path));
+    // Tables that people write often end so.
+    phases.warnings.extend(table.unfinished.as_ref().map(|row| {
+        let place = format!("{}:{}", path.display(), row.line);
+        format!("{place}: no newline ends the last line, so that it may have been cut: it was read as it stands")
+    }));
+    Ok(phases)
 }
 
 fn column(table: &Table, name: &str) -> Option<usize> {
     table.header.iter().position(|h| h.trim().eq_ignore_ascii_case(name))
 }
 
-/// `start_ms`, `start_s`, or `start` alone, which counts milliseconds where it is a number.
-fn time_column(table: &Table, names: &[&str]) -> Option<TimeColumn> {
-    table.header.iter().enumerate().find_map(|(at, header)| {
-        let header = header.trim().to_ascii_lowercase();
-        let (stem, unit_ns) = match header.rsplit_once('_') {
-            Some((stem, unit)) => (stem.to_owned(), time_unit_ns(unit)?),
-            None => (header.clone(), 1_000_000),
-        };
-        names.contains(&stem.as_str()).then_some(TimeColumn { at, unit_ns })
-    })
-}
-
 struct PhaseReader<'a> {
     path: &'a Path,
     table: &'a Table,
-    frame: &'a Frame,
+    times: Times<'a>,
+    rows: Vec<&'a Row>,
     name: Option<usize>,
 }
 
 impl PhaseReader<'_> {
-    fn time(&self, row: &Row, column: TimeColumn) -> Result<i64, ImportError> {
-        let placed = self
-            .frame
-            .place(&row.cells[column.at], column.unit_ns, self.table.decimal_comma);
-        placed.map_err(|(what, hint)| ImportError::cell(self.path, row.line, &self.table.header[column.at], what, hint))
-    }
-
     fn number(&self, row: &Row, name: &str) -> Result<Option<u64>, ImportError> {
         let Some(at) = column(self.table, name) else {
             return Ok(None);
@@ -116,21 +107,25 @@ impl PhaseReader<'_> {
         ))
     }
 
-    fn spans(&self, start: TimeColumn, end: TimeColumn) -> Result<Vec<Span>, ImportError> {
-        let mut spans = Vec::with_capacity(self.table.rows.len());
-        for row in &self.table.rows {
-            let (from, to) = (self.time(row, start)?, self.time(row, end)?);
-            if to < from {
-                let header = &self.table.header[end.at];
-                let what = "the phase ends before it begins";
-                return Err(ImportError::cell(
-                    self.path,
-                    row.line,
-                    header,
-                    what,
-                    "swap the two times",
-                ));
-            }
+    fn end(&self, row: &Row, from: i64, column: TimeColumn) -> Result<i64, ImportError> {
+        let to = self.times.point(row, column)?;
+        if to < from {
+            let what = "the phase ends before it begins";
+            return Err(self.times.error(row, column, what, "swap the two times"));
+        }
+        Ok(to)
+    }
+
+    /// `end` says when the phase of a row ends that began then.
+    fn spans(
+        &self,
+        start: TimeColumn,
+        end: impl Fn(&Row, i64) -> Result<i64, ImportError>,
+    ) -> Result<Phases, ImportError> {
+        let mut spans = Vec::with_capacity(self.rows.len());
+        for &row in &self.rows {
+            let from = self.times.point(row, start)?;
+            let to = end(row, from)?;
             let name = self.name.map_or("", |at| row.cells[at].as_str());
             let devices = column(self.table, "devices").map(|at| row.cells[at].trim().to_owned());
             spans.push(Span {
@@ -147,29 +142,24 @@ impl PhaseReader<'_> {
                 devices: devices.filter(|d| !d.is_empty()),
             });
         }
-        Ok(spans)
+        Ok(Phases {
+            spans,
+            warnings: Vec::new(),
+        })
     }
 
-    fn edges(&self, edge: TimeColumn, turns: &[String]) -> Result<Vec<Span>, ImportError> {
-        let mut spans = Vec::with_capacity(self.table.rows.len());
-        let times = self
-            .table
-            .rows
-            .iter()
-            .map(|row| self.time(row, edge))
-            .collect::<Result<Vec<i64>, _>>()?;
-        for (i, row) in self.table.rows.iter().enumerate() {
-            let Some(&to) = times.get(i + 1) else { break };
+    fn edges(&self, edge: TimeColumn, turns: &[String]) -> Result<Phases, ImportError> {
+        let mut phases = Phases::default();
+        let times = self.rows.iter().map(|row| self.times.point(row, edge));
+        let times = times.collect::<Result<Vec<i64>, _>>()?;
+        for (i, &row) in self.rows.iter().enumerate() {
+            let Some((&to, next)) = times.get(i + 1).zip(self.rows.get(i + 1)) else {
+                phases.warnings.extend(self.endless(row));
+                break;
+            };
             if to < times[i] {
-                let header = &self.table.header[edge.at];
-                let next = self.table.rows[i + 1].line;
-                return Err(ImportError::cell(
-                    self.path,
-                    next,
-                    header,
-                    "before the line above it",
-                    "sort the edges by time",
-                ));
+                let what = "before the line above it";
+                return Err(self.times.error(next, edge, what, "sort the edges by time"));
             }
             let name = match self.name {
                 Some(at) => row.cells[at].trim(),
@@ -178,7 +168,7 @@ impl PhaseReader<'_> {
             if matches!(name, "" | "-") {
                 continue;
             }
-            spans.push(Span {
+            phases.spans.push(Span {
                 line: row.line,
                 path: self.path_of(row, name)?,
                 start: times[i],
@@ -190,7 +180,19 @@ impl PhaseReader<'_> {
                 devices: None,
             });
         }
-        Ok(spans)
+        Ok(phases)
+    }
+
+    /// The last edge ends a phase; one that it begins has no end. Names that take turns say nothing of it.
+    fn endless(&self, last: &Row) -> Option<String> {
+        let name = last.cells[self.name?].trim();
+        (!matches!(name, "" | "-")).then(|| {
+            format!(
+                "{}:{}: `{name}` begins at the last edge, where nothing ends it, and was left out: a row named `-` would",
+                self.path.display(),
+                last.line
+            )
+        })
     }
 }
 
@@ -209,8 +211,12 @@ mod tests {
         };
         let turns: Vec<String> = turns.iter().map(|t| (*t).to_owned()).collect();
         let table = table::cut(text, path, None).map_err(|e| e.to_string())?;
-        let spans = read(&table, path, &frame, &turns).map_err(|e| e.to_string())?;
-        Ok(spans.into_iter().map(|s| (s.path.join("/"), s.start, s.end)).collect())
+        let phases = read(&table, path, &frame, &turns).map_err(|e| e.to_string())?;
+        Ok(phases
+            .spans
+            .into_iter()
+            .map(|s| (s.path.join("/"), s.start, s.end))
+            .collect())
     }
 
     #[test]
@@ -229,6 +235,14 @@ mod tests {
             phases("t_ms,name\n0,load\n500,train/step\n900,-\n1000,load\n", &[]),
             expected
         );
+        for durations in [
+            "name,start_ms,duration_ms\nload,0,500\ntrain/step,500,400\n",
+            "name,t_s,duration [ms]\nload,0,500\ntrain/step,0.5,400\n",
+            "name,start_s,duration\nload,0,500 ms\ntrain/step,.5,0.4s\n",
+            "name,start_s,dur_s,note_s\nload,0,.5,7\ntrain/step,.5,.4,7",
+        ] {
+            assert_eq!(phases(durations, &[]), expected, "{durations}");
+        }
         let turns = Ok(vec![span("high", 0, 5), span("low", 5, 9), span("high", 9, 14)]);
         assert_eq!(phases("t_ms\n0\n5\n9\n14\n", &["high", "low"]), turns);
     }
@@ -244,6 +258,13 @@ mod tests {
             refused("name,start_ms,end_ms\nload,3,soon\n"),
             refused("name,start_ms,end_ms,samples\nload,3,4,many\n"),
             refused("t_ms,name\n5,a\n3,b\n"),
+            refused("name,start,end\na,10,20\n"),
+            refused("name,start_s,duration\na,10,20\n"),
+            refused("name,start_s,duration_s\na,10,-1\n"),
+            refused("name,start_s,duration_s\na,10,long\n"),
+            refused("name,time\na,1700000000\nb,1700000001\n"),
+            refused("name,start_ms,took_ms\na,0,10\nb,10,20\n"),
+            refused("name,t_ms,finish\na,0,10\nb,10,20\n"),
         ];
         insta::assert_snapshot!(cases.join("\n---\n"));
     }

@@ -1,10 +1,14 @@
 //! Rows of a log -> streams of readings, one per device, on one axis of time.
 //!
 //! Invariants: rows of one device ascend in time (a log that goes back is refused, for its clock was set); what a row does not give is
-//! missing. A reading's half-width is half the resolution that its stamps are written in.
+//! missing. A reading's half-width is half the resolution that its stamps are written in. Rows are of one device where nothing that the
+//! log says of devices tells them apart; rows that cannot be of one are refused.
 
 mod building;
 mod clock;
+mod identity;
+mod interleaved;
+mod shared_stamps;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,12 +18,12 @@ use super::axis::Frame;
 use super::columns::{self, Meaning, Quantity};
 use super::error::ImportError;
 use super::figure::{self, Figure};
-use super::table::{Row, Table};
+use super::table::{self, Row, Table};
 use crate::model::recording::DeviceStreams;
 use crate::model::sample::Columns;
-use crate::model::wording::counted;
 use building::Building;
 use clock::Clock;
+use identity::Identity;
 
 /// What the user says that the log does not.
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,6 +37,7 @@ pub struct Told {
 /// One device of a log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoggedDevice {
+    /// Its own, or its place in the list where indices tell nothing.
     pub index: Option<u32>,
     pub uuid: Option<String>,
     pub name: Option<String>,
@@ -155,17 +160,25 @@ pub fn read(table: &Table, path: &Path, told: Told) -> Result<Log, ImportError> 
     }
     let clock = Clock::of(&source, told)?;
     let mut devices: Vec<Building> = Vec::new();
+    let mut of_nobody = Vec::new();
     for row in &table.rows {
-        let key = building::Key::of(&source, row);
-        let at = match devices.iter().position(|d| d.key == key) {
-            Some(at) => at,
-            None => {
-                devices.push(Building::new(key, &source));
-                devices.len() - 1
-            }
+        let identity = Identity::of(&source, row);
+        let Some(at) = identity::place(&identity, devices.iter().map(|d| &d.identity)) else {
+            of_nobody.push(row.line.to_string());
+            continue;
         };
+        match devices.get_mut(at) {
+            Some(device) => device.identity.complete(identity),
+            None => devices.push(Building::new(identity, &source)),
+        }
         devices[at].take(&source, row, &clock)?;
     }
+    let mut warnings = clock.warnings.clone();
+    let mut sharing = 0;
+    for device in &mut devices {
+        sharing += device.settle(&source, &clock)?;
+    }
+    warnings.extend(shared_stamps::warning(sharing, table.rows.len(), clock.resolution_ns));
     let first = devices
         .iter()
         .filter_map(|d| d.times.first().copied())
@@ -182,16 +195,18 @@ pub fn read(table: &Table, path: &Path, told: Told) -> Result<Log, ImportError> 
         .collect();
     gaps.sort_unstable();
     let interval_ns = gaps.get(gaps.len() / 2).copied().unwrap_or(0).max(1);
-    let mut warnings = clock.warnings;
-    if !table.asides.is_empty() {
-        let shown = table.asides.iter().take(3).cloned().collect::<Vec<_>>().join("; ");
-        warnings.push(format!(
-            "{} of {} left out, being no readings: line {shown}",
-            counted(table.asides.len() as u64, "line", "lines"),
-            path.display()
-        ));
-    }
-    devices.sort_by(|a, b| a.key.cmp(&b.key));
+    let open = |row: &Row| format!("{}: no newline ends it, so that it may have been cut", row.line);
+    let asides: Vec<String> = table
+        .asides
+        .iter()
+        .cloned()
+        .chain(table.unfinished.as_ref().map(open))
+        .collect();
+    warnings.extend(table::left_out("being no whole readings", &asides, path));
+    warnings.extend(table::left_out("of no one device", &of_nobody, path));
+    devices.sort_by(|a, b| a.identity.cmp(&b.identity));
+    let (numbers, names) = identity::numbers(devices.iter().map(|d| &d.identity));
+    warnings.extend(names);
     Ok(Log {
         frame: Frame {
             axis: clock.axis,
@@ -200,7 +215,11 @@ pub fn read(table: &Table, path: &Path, told: Told) -> Result<Log, ImportError> 
         },
         last,
         interval_ns,
-        devices: devices.into_iter().map(|d| d.finish(clock.half_ns)).collect(),
+        devices: devices
+            .into_iter()
+            .zip(numbers)
+            .map(|(device, number)| device.finish(number, clock.half_ns))
+            .collect(),
         warnings,
     })
 }

@@ -1,7 +1,15 @@
-//! Calendar stamps of logs: `2023/03/12 14:05:06.123` as nvidia-smi writes local time, and ISO 8601 with or without a zone.
+//! Calendar stamps of logs: `2023/03/12 14:05:06.123` as nvidia-smi writes local time, ISO 8601 with or without a zone, and
+//! `Mar 12 14:05:06` as syslog and `ts` of moreutils write it.
 //!
 //! A stamp without a zone is counted as if it were UTC: differences are right, and that is all that energy needs. (A log across the
 //! end of summer time goes back an hour, which the reader of the log refuses.)
+
+/// The year of stamps that have none: one of those that have a 29th of February.
+const YEAR_OF_NONE: i64 = 2000;
+
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
 
 /// A point on the calendar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,11 +23,7 @@ pub struct Stamp {
 
 /// Read a stamp; `None` where the text is none.
 pub fn parse(text: &str) -> Option<Stamp> {
-    let text = text.trim();
-    let (date, time) = text.split_once([' ', 'T'])?;
-    let mut parts = date.splitn(3, ['/', '-']);
-    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
-    let (year, month, day): (i64, i64, i64) = (whole(year)?, whole(month)?, whole(day)?);
+    let ((year, month, day), time) = dated(text.trim())?;
     let valid = (1970..=2200).contains(&year) && (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);
     if !valid {
         return None;
@@ -40,6 +44,21 @@ pub fn parse(text: &str) -> Option<Stamp> {
         zoned: offset_s.is_some(),
         decimals: fraction.len() as u32,
     })
+}
+
+/// Year, month and day, and what stands behind them.
+fn dated(text: &str) -> Option<((i64, i64, i64), &str)> {
+    let month_of = |word| (1..).zip(MONTHS).find(|(_, name)| *name == word);
+    if let Some((month, rest)) = text.split_once(' ')
+        && let Some((month, _)) = month_of(month)
+    {
+        let (day, time) = rest.trim_start().split_once(' ')?;
+        return Some(((YEAR_OF_NONE, month, whole(day)?), time));
+    }
+    let (date, time) = text.split_once([' ', 'T'])?;
+    let mut parts = date.splitn(3, ['/', '-']);
+    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+    Some(((whole(year)?, whole(month)?, whole(day)?), time))
 }
 
 /// `+01:00` in seconds.
@@ -113,7 +132,12 @@ mod tests {
         assert_eq!(at("2023-03-12 09:05:06-0500"), Some((AT * 1_000_000_000, true, 0)));
         assert_eq!(at("1970-01-01 00:00:00 UTC"), Some((0, true, 0)));
         assert_eq!(at("2024-02-29 00:00:00"), Some((1_709_164_800_000_000_000, false, 0)));
+        // `date -u -d '2000-11-29 20:34:01' +%s`
+        assert_eq!(at("Nov 29 20:34:01"), Some((975_530_041_000_000_000, false, 0)));
+        assert_eq!(at("Jan  1 00:00:00.5"), Some((946_684_800_500_000_000, false, 1)));
         for bad in [
+            "Nov 31 00:00:00",
+            "Nov 29",
             "2023-02-29 00:00:00",
             "12:00:00",
             "2023/03/12",

@@ -1,11 +1,14 @@
 //! A text file -> rows of cells with their line numbers.
 //!
 //! Two shapes are read: tables with a separator (comma, semicolon or tab, told from the header), and the text of `dcgmi dmon`, whose
-//! columns are aligned by blanks and whose entity (`GPU 0`) is two words. Headers that are repeated in mid-file are left out.
+//! columns are aligned by blanks and whose entity (`GPU 0`) is two words. Headers that are repeated in mid-file are left out. A last
+//! line that no newline ends may have been cut within its last cell: it is kept apart.
 
 use std::path::Path;
 
 use super::error::ImportError;
+use super::stamp;
+use crate::model::wording::counted;
 
 /// One row that is not a header.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub struct Row {
 pub struct Table {
     pub header: Vec<String>,
     pub rows: Vec<Row>,
+    /// The last line where no newline ends it.
+    pub unfinished: Option<Row>,
     /// Lines that programs print into their logs ("GPU is lost"), as `line: text`.
     pub asides: Vec<String>,
     /// Whether the decimal sign may be a comma (the separator is none).
@@ -77,10 +82,10 @@ fn separated(text: &str, path: &Path, columns: Option<&[String]>) -> Result<Tabl
         .delimiter(separator as u8)
         .from_reader(text.as_bytes());
     let mut header: Option<Vec<String>> = columns.map(<[String]>::to_vec);
-    let (mut rows, mut asides) = (Vec::new(), Vec::new());
-    let last_line = text.lines().count() as u64;
-    let cut_off = !text.ends_with('\n');
-    for record in reader.records() {
+    let (mut rows, mut unfinished, mut asides) = (Vec::new(), None, Vec::new());
+    let mut records = reader.records().peekable();
+    while let Some(record) = records.next() {
+        let is_open = records.peek().is_none() && !text.ends_with('\n');
         let record = record.map_err(|error| {
             let line = error.position().map_or(0, csv::Position::line);
             ImportError::line(
@@ -104,11 +109,16 @@ fn separated(text: &str, path: &Path, columns: Option<&[String]>) -> Result<Tabl
             continue;
         }
         if cells.len() == header.len() {
-            rows.push(Row { line, cells });
+            let row = Row { line, cells };
+            if is_open {
+                unfinished = Some(row)
+            } else {
+                rows.push(row)
+            }
         } else if cells.len() == 1 && header.len() > 1 && cells[0].chars().any(char::is_alphabetic) {
             asides.push(format!("{line}: {}", cells[0]));
-        } else if line == last_line && cut_off {
-            asides.push(format!("{line}: the last line was cut off"));
+        } else if is_open {
+            asides.push(cut_off(line));
         } else {
             return Err(ImportError::line(
                 path,
@@ -121,9 +131,14 @@ fn separated(text: &str, path: &Path, columns: Option<&[String]>) -> Result<Tabl
     Ok(Table {
         header: header.ok_or_else(empty)?,
         rows,
+        unfinished,
         asides,
         decimal_comma: separator != ',',
     })
+}
+
+fn cut_off(line: u64) -> String {
+    format!("{line}: the last line was cut off")
 }
 
 /// `#` begins a comment, but for the header of `dcgmi dmon`.
@@ -138,13 +153,15 @@ fn is_comment(line: &str) -> bool {
 /// ID        W        mJ
 /// GPU 0     62.553   26353525
 /// ```
-/// It prints no times. A time that a wrapper put before each line (`ts '%.s'`) is taken as the column `timestamp`.
+/// It prints no times. A time that a wrapper put before each line (`ts`, `ts '%.s'`, `ts '%FT%.T'`) is taken as the column `timestamp`.
 fn dmon(text: &str, path: &Path) -> Result<Table, ImportError> {
     let mut header: Option<Vec<String>> = None;
     let mut units: Option<Vec<String>> = None;
-    let (mut rows, mut asides) = (Vec::new(), Vec::new());
+    let (mut rows, mut unfinished, mut asides) = (Vec::new(), None, Vec::new());
     let mut stamped = false;
-    for (line, whole) in (1..).zip(text.lines()) {
+    let mut lines = (1..).zip(text.lines()).peekable();
+    while let Some((line, whole)) = lines.next() {
+        let is_open = lines.peek().is_none() && !text.ends_with('\n');
         let (stamp, rest) = after_stamp(whole);
         let words: Vec<&str> = rest.trim_start_matches(['#', ' ']).split_whitespace().collect();
         match words.as_slice() {
@@ -156,6 +173,10 @@ fn dmon(text: &str, path: &Path) -> Result<Table, ImportError> {
             ["ID" | "Id", fields @ ..] => units = Some(fields.iter().map(|u| (*u).to_owned()).collect()),
             [kind, number, values @ ..] if kind.starts_with("GPU") => {
                 let expected = header.as_ref().map_or(0, Vec::len);
+                if values.len() != expected && is_open {
+                    asides.push(cut_off(line));
+                    continue;
+                }
                 if values.len() != expected {
                     let what = format!("{} figures, and the header has {expected}", values.len());
                     return Err(ImportError::line(path, line, what, "take the broken line out"));
@@ -171,7 +192,12 @@ fn dmon(text: &str, path: &Path) -> Result<Table, ImportError> {
                 }
                 cells.push(entity);
                 cells.extend(values.iter().map(|v| (*v).to_owned()));
-                rows.push(Row { line, cells });
+                let row = Row { line, cells };
+                if is_open {
+                    unfinished = Some(row)
+                } else {
+                    rows.push(row)
+                }
             }
             _ => asides.push(format!("{line}: {whole}")),
         }
@@ -193,17 +219,37 @@ fn dmon(text: &str, path: &Path) -> Result<Table, ImportError> {
     Ok(Table {
         header: names,
         rows,
+        unfinished,
         asides,
         decimal_comma: false,
     })
 }
 
-/// A number before the rest of a line of `dcgmi dmon`.
+/// A number or a stamp before the rest of a line of `dcgmi dmon`: `1777708107.1`, `2026-11-29 20:34:01`, `Nov 29 20:34:01`.
 fn after_stamp(line: &str) -> (Option<&str>, &str) {
-    match line.trim_start().split_once(char::is_whitespace) {
-        Some((first, rest)) if first.parse::<f64>().is_ok() => (Some(first), rest),
-        _ => (None, line),
-    }
+    /// A date, a time and a zone; or a month, a day and a time.
+    const MOST_WORDS: usize = 3;
+    let line = line.trim_start();
+    let begins_blank = |(at, _): &(usize, char)| !line[..*at].ends_with(char::is_whitespace);
+    let ends = line
+        .char_indices()
+        .filter(|(_, c)| c.is_whitespace())
+        .filter(begins_blank);
+    let mut ends: Vec<usize> = ends.take(MOST_WORDS).map(|(at, _)| at).collect();
+    ends.reverse();
+    ends.into_iter()
+        .map(|end| line.split_at(end))
+        .find(|(head, _)| head.parse::<f64>().is_ok() || stamp::parse(head).is_some())
+        .map_or((None, line), |(head, rest)| (Some(head), rest))
+}
+
+/// What is said of lines that were left out.
+pub fn left_out(why: &str, lines: &[String], path: &Path) -> Option<String> {
+    let shown = lines.iter().take(3).cloned().collect::<Vec<_>>().join("; ");
+    (!lines.is_empty()).then(|| {
+        let count = counted(lines.len() as u64, "line", "lines");
+        format!("{count} of {} left out, {why}: line {shown}", path.display())
+    })
 }
 
 #[cfg(test)]
@@ -227,6 +273,8 @@ mod tests {
         let table = table("a,b,c\n1,2,3\nUnable to determine the device handle: GPU is lost\n4,5").expect("a table");
         assert_eq!(table.rows.len(), 1);
         assert_eq!(table.asides.len(), 2);
+        let whole = super::cut("t_s,watts\n0,100\n1,2", Path::new("log.csv"), None).expect("a table");
+        assert_eq!((whole.rows.len(), whole.unfinished.map(|row| row.line)), (1, Some(3)));
         let broken = super::cut("a,b,c\n1,2\n3,4,5\n", Path::new("log.csv"), None).expect_err("a short line");
         assert!(broken.to_string().starts_with("log.csv:2: 2 cells"), "{broken}");
     }
@@ -241,6 +289,30 @@ mod tests {
         let stamped = table(&stamped).expect("a table");
         assert_eq!(stamped.header[0], "timestamp");
         assert_eq!(stamped.rows[0].cells, ["1777708107.135", "0", "62.5", "1000"]);
+        for stamp in [
+            "Nov 29 20:34:01",
+            "Nov  9 20:34:01.5",
+            "2026-11-29T20:34:01",
+            "2026-11-29 20:34:01 +0100",
+        ] {
+            let stamped: String = text.lines().map(|line| format!("{stamp} {line}\n")).collect();
+            assert_eq!(
+                table(&stamped).expect("a table").rows[1].cells,
+                [stamp, "1", "N/A", "2000"]
+            );
+        }
+    }
+
+    #[test]
+    fn a_last_line_of_dcgmi_dmon_that_was_cut_is_left_out() {
+        let text = "#Entity   POWER   TOTEC\nID        W       mJ\nGPU 0     62.5    1000\nGPU 1     ";
+        let cut = table(text).expect("a table");
+        assert_eq!(
+            (cut.rows.len(), cut.asides.as_slice()),
+            (1, &["4: the last line was cut off".to_owned()][..])
+        );
+        let cut = table(&format!("{text}70.0    10")).expect("a table");
+        assert_eq!((cut.rows.len(), cut.unfinished.map(|row| row.line)), (1, Some(4)));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::clock::Clock;
-use super::{LoggedDevice, Source};
+use super::identity::Identity;
+use super::{LoggedDevice, Source, interleaved, shared_stamps};
 use crate::import::columns::Quantity;
 use crate::import::error::ImportError;
 use crate::import::table::Row;
@@ -14,43 +15,19 @@ use crate::model::time::Timestamp;
 /// Counts are kept in microjoules where the log has fractions of what it counts in.
 const FINE_COUNT: f64 = 1e-6;
 
-/// What tells the devices of a log apart, in the order they are listed.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key {
-    index: Option<u32>,
-    /// Where the index is no number (`GPU-I 3` of a MIG instance), or there is a UUID alone.
-    other: Option<String>,
-}
-
-impl Key {
-    pub(super) fn of(source: &Source, row: &Row) -> Self {
-        let word = source.text(row, Quantity::Index);
-        let index = word
-            .as_deref()
-            .and_then(|w| w.trim_start_matches("nvidia").parse().ok());
-        let other = if index.is_some() {
-            None
-        } else {
-            source.text(row, Quantity::Uuid).or(word)
-        };
-        Self { index, other }
-    }
-}
-
 /// A device's streams while its rows come in.
 pub(super) struct Building {
-    pub(super) key: Key,
+    pub(super) identity: Identity,
     has: Columns,
     power: Option<Quantity>,
-    uuid: Option<String>,
-    name: Option<String>,
     memory_total_bytes: Option<u64>,
     power_limit_watts: Option<f64>,
     pub(super) times: Vec<i64>,
     watts: BTreeMap<Quantity, Vec<Option<f64>>>,
     joules: Vec<Option<f64>>,
     states: Vec<StateReading>,
-    last_line: u64,
+    /// Where each reading stands.
+    lines: Vec<u64>,
 }
 
 /// Columns of power, the least averaged first.
@@ -62,10 +39,10 @@ pub(super) const POWERS: [Quantity; 4] = [
 ];
 
 impl Building {
-    pub(super) fn new(key: Key, source: &Source) -> Self {
+    pub(super) fn new(identity: Identity, source: &Source) -> Self {
         let has = |quantity| source.layout.has(quantity);
         Self {
-            key,
+            identity,
             has: Columns {
                 utilization: has(Quantity::Utilization),
                 memory_utilization: has(Quantity::MemoryUtilization),
@@ -77,8 +54,6 @@ impl Building {
                 ..Columns::default()
             },
             power: None,
-            uuid: None,
-            name: None,
             memory_total_bytes: None,
             power_limit_watts: None,
             times: Vec::new(),
@@ -89,23 +64,31 @@ impl Building {
                 .collect(),
             joules: Vec::new(),
             states: Vec::new(),
-            last_line: 0,
+            lines: Vec::new(),
         }
     }
 
     pub(super) fn take(&mut self, source: &Source, row: &Row, clock: &Clock) -> Result<(), ImportError> {
         let t = clock.read(source, row, self.times.len())?;
-        if let Some(&before) = self.times.last().filter(|&&before| t < before) {
-            let column = clock.column.map_or("time", |c| source.table.header[c].as_str());
+        if let (Some(&before), Some(line)) = (self.times.last().filter(|&&before| t < before), self.lines.last()) {
             let what = format!(
-                "{:.3} s before line {}: the clock was set back, or lines are out of order",
-                (before - t) as f64 * 1e-9,
-                self.last_line
+                "{:.3} s before line {line}: the clock was set back, or lines are out of order",
+                (before - t) as f64 * 1e-9
             );
-            let hint = "import the parts before and after as logs of their own, or sort the lines";
-            return Err(ImportError::cell(source.path, row.line, column, what, hint));
+            let apart = match self.identity.untold(source) {
+                "" => String::new(),
+                columns => format!("; where rows are of several devices, log {columns} too"),
+            };
+            let hint = format!("import the parts before and after as logs of their own, or sort the lines{apart}");
+            return Err(ImportError::cell(
+                source.path,
+                row.line,
+                clock.header(source),
+                what,
+                hint,
+            ));
         }
-        self.last_line = row.line;
+        self.lines.push(row.line);
         self.times.push(t);
         for (&quantity, column) in &mut self.watts {
             column.push(source.figure(row, quantity)?);
@@ -114,8 +97,6 @@ impl Building {
             self.joules.push(source.figure(row, Quantity::Energy)?);
         }
         let bytes = |figure: Option<f64>| figure.filter(|b| *b >= 0.0).map(|b| b as u64);
-        self.uuid = self.uuid.take().or_else(|| source.text(row, Quantity::Uuid));
-        self.name = self.name.take().or_else(|| source.text(row, Quantity::Name));
         self.memory_total_bytes = self
             .memory_total_bytes
             .or(bytes(source.figure(row, Quantity::MemoryTotal)?));
@@ -134,7 +115,40 @@ impl Building {
         Ok(())
     }
 
-    pub(super) fn finish(mut self, half_ns: u32) -> LoggedDevice {
+    /// The figures by which it is known: the least averaged power that it has, else its counter.
+    fn figures(&self) -> &[Option<f64>] {
+        let powers = POWERS.iter().filter_map(|q| self.watts.get(q));
+        powers
+            .chain([&self.joules])
+            .find(|column| column.iter().any(Option::is_some))
+            .map_or(&[], Vec::as_slice)
+    }
+
+    /// Refuses rows that are not of one device, and gives those that share a stamp times of their own: how many those are.
+    pub(super) fn settle(&mut self, source: &Source, clock: &Clock) -> Result<usize, ImportError> {
+        if clock.column.is_none() {
+            return Ok(0);
+        }
+        let untold = self.identity.untold(source);
+        if !untold.is_empty()
+            && let Some(bursts) = interleaved::found(&self.times, self.figures(), clock.resolution_ns)
+        {
+            let apart = match bursts.apart_ns {
+                0 => "under one stamp".to_owned(),
+                ns => format!("{:.3} s apart", ns as f64 * 1e-9),
+            };
+            let what = format!(
+                "rows come {} at a time, {apart}, and differ as those of several devices do",
+                bursts.rows
+            );
+            let hint = format!("log a column that tells which device each row is of: {untold}");
+            let line = self.lines[bursts.second];
+            return Err(ImportError::cell(source.path, line, clock.header(source), what, hint));
+        }
+        Ok(shared_stamps::spread(&mut self.times, clock.resolution_ns))
+    }
+
+    pub(super) fn finish(mut self, index: u32, half_ns: u32) -> LoggedDevice {
         // The least averaged column that ever holds a figure, and the long average beside it.
         let given = |q: &Quantity| {
             self.watts
@@ -186,9 +200,9 @@ impl Building {
             }
         }
         LoggedDevice {
-            index: self.key.index,
-            uuid: self.uuid.or_else(|| self.key.other.filter(|word| word.len() > 8)),
-            name: self.name,
+            index: Some(index),
+            uuid: self.identity.uuid(),
+            name: self.identity.name,
             memory_total_bytes: self.memory_total_bytes,
             power_limit_watts: self.power_limit_watts,
             power: self.power,

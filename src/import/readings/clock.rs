@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Source, Told};
-use crate::import::axis::Axis;
+use crate::import::axis::{self, Axis};
 use crate::import::columns::{self, Quantity};
 use crate::import::error::ImportError;
 use crate::import::table::Row;
@@ -16,6 +16,8 @@ pub(super) struct Clock {
     /// Of a number.
     unit_ns: i64,
     every_ns: i64,
+    /// How finely times are written.
+    pub(super) resolution_ns: i64,
     pub(super) half_ns: u32,
     /// Added to local stamps whose zone the user told.
     ahead_ns: i64,
@@ -29,6 +31,7 @@ impl Clock {
             column: source.layout.find(Quantity::Time),
             unit_ns: 1_000_000_000,
             every_ns: told.every.map_or(0, |e| e.as_nanos() as i64),
+            resolution_ns: 0,
             half_ns: 0,
             ahead_ns: 0,
             warnings: Vec::new(),
@@ -55,7 +58,6 @@ impl Clock {
             rows.iter().take(1000).map(of).max().unwrap_or(0)
         };
         let sample = &rows[0].cells[column];
-        let resolution_ns;
         if let Some(first) = stamp::parse(sample) {
             clock.axis = Axis::Clock {
                 utc: first.zoned || told.offset_s.is_some(),
@@ -65,23 +67,16 @@ impl Clock {
             } else {
                 told.offset_s.unwrap_or(0) * 1_000_000_000
             };
-            resolution_ns = 10_i64.pow(9 - finest(|cell, _| stamp::parse(cell).map_or(0, |s| s.decimals)).min(9));
+            clock.resolution_ns = 10_i64.pow(9 - finest(|cell, _| stamp::parse(cell).map_or(0, |s| s.decimals)).min(9));
         } else {
             let named = source.layout.at[&column]
                 .unit
                 .as_deref()
                 .and_then(columns::time_unit_ns);
             let value: Option<f64> = sample.replace(',', ".").parse().ok();
-            // Since 1970, in the unit that makes the years come out between 2001 and 2286.
-            let guessed = value.and_then(|v| match v {
-                v if (1e9..1e10).contains(&v) => Some(1_000_000_000),
-                v if (1e12..1e13).contains(&v) => Some(1_000_000),
-                v if (1e15..1e16).contains(&v) => Some(1_000),
-                v if (1e18..1e19).contains(&v) => Some(1),
-                _ => None,
-            });
+            let unit_ns = named.or(value.and_then(axis::epoch_unit_ns));
             let name = &source.table.header[column];
-            let unit_ns = named.or(guessed).ok_or_else(|| {
+            let unit_ns = unit_ns.ok_or_else(|| {
                 let hint = "a stamp as 2023/03/12 14:05:06.123, or a number in a column called t_ms or t_s";
                 ImportError::cell(
                     source.path,
@@ -96,10 +91,15 @@ impl Clock {
             if value.is_some_and(|v| v * unit_ns as f64 >= 1e18) {
                 clock.axis = Axis::Clock { utc: true };
             }
-            resolution_ns = unit_ns / 10_i64.pow(finest(figure::decimals).min(9)).max(1);
+            clock.resolution_ns = unit_ns / 10_i64.pow(finest(figure::decimals).min(9)).max(1);
         }
-        clock.half_ns = u32::try_from(resolution_ns / 2).unwrap_or(u32::MAX);
+        clock.half_ns = u32::try_from(clock.resolution_ns / 2).unwrap_or(u32::MAX);
         Ok(clock)
+    }
+
+    /// What the column of times is called.
+    pub(super) fn header<'a>(&self, source: &Source<'a>) -> &'a str {
+        self.column.map_or("time", |c| source.table.header[c].as_str())
     }
 
     pub(super) fn read(&self, source: &Source, row: &Row, so_far: usize) -> Result<i64, ImportError> {
