@@ -7,6 +7,8 @@ mod support;
 mod calibrate;
 #[path = "cli/cut_off.rs"]
 mod cut_off;
+#[path = "cli/destinations.rs"]
+mod destinations;
 #[path = "cli/examples.rs"]
 mod examples;
 #[path = "cli/exit_status.rs"]

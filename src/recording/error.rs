@@ -12,6 +12,12 @@ pub enum RecordingError {
     #[error("{} exists already\nhint: choose another name with -o, or overwrite it with --force", path.display())]
     AlreadyExists { path: PathBuf },
 
+    #[error(
+        "{} is {kind}, which a recording never takes the place of, with --force or without\nhint: give the name of a file with -o",
+        path.display()
+    )]
+    NotAFile { path: PathBuf, kind: &'static str },
+
     #[error("no folder {} to write the recording to\nhint: create it, or choose another place with -o", dir.display())]
     NoFolder { dir: PathBuf },
 

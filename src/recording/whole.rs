@@ -6,8 +6,9 @@ use std::path::Path;
 
 use super::RecordingError;
 use super::column::Storage;
+use super::draft::{draft, publish, vacant};
 use super::run::Origin;
-use super::writer::{Writer, draft, publish};
+use super::writer::Writer;
 use crate::model::device::Device;
 use crate::model::recording::{ChildExit, Chunk, DeviceStreams, RunEnd, RunInfo};
 use crate::model::sample::Columns;
@@ -25,11 +26,7 @@ pub fn write_whole(
     ended: Timestamp,
     force: bool,
 ) -> Result<(), RecordingError> {
-    if !force && path.symlink_metadata().is_ok() {
-        return Err(RecordingError::AlreadyExists {
-            path: path.to_path_buf(),
-        });
-    }
+    vacant(path, force)?;
     let draft = draft(path)?;
     let mut described = Vec::with_capacity(devices.len());
     let mut streams = Vec::with_capacity(devices.len());
