@@ -3,12 +3,14 @@
 use std::io::Write;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use super::load;
 use super::output::{self, Failure, Outcome, say};
 use crate::cli::RecordArgs;
 use crate::markers::channel::{self, Channel, Listener};
 use crate::model::device::Device;
-use crate::model::recording::{Chunk, RunEnd, RunInfo};
+use crate::model::recording::{ChildExit, Chunk, RunEnd, RunInfo};
 use crate::model::sample::Columns;
 use crate::model::time::Interval;
 use crate::plan::{self, RecordPlan};
@@ -27,8 +29,6 @@ use crate::supervisor::{exit, surroundings, warden};
 /// Sampling begins this long before the child and ends this long after it, so that a counter which moves every 100 ms has moved on
 /// both sides of the run's edges.
 const LEAD: Duration = Duration::from_millis(250);
-/// As a shell has it: 128 + SIGINT.
-const INTERRUPTED: u8 = 130;
 /// How long `git` may take to name the commit.
 const GIT_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -70,12 +70,12 @@ pub fn run(args: RecordArgs) -> Outcome {
         .map_err(before_the_child)?;
     if measured {
         std::thread::sleep(LEAD);
-        if watch_idle(&plan, &signals, &writer) == Watched::Interrupted {
+        if let Some(signal) = watch_idle(&plan, &signals, &writer) {
             // Nothing ran, so there is nothing to keep.
             let _ = std::fs::remove_file(&plan.output);
             return Err(Failure {
-                error: anyhow::anyhow!("interrupted before the command ran"),
-                status: INTERRUPTED,
+                error: anyhow::anyhow!("{signal} came before the command ran"),
+                status: ChildExit::Signal(signal as i32).status() as u8,
             });
         }
     }
@@ -113,31 +113,22 @@ pub fn run(args: RecordArgs) -> Outcome {
     }
 }
 
-/// How the watching of the idle machine ended.
-#[derive(PartialEq, Eq)]
-enum Watched {
-    ToTheEnd,
-    Interrupted,
-}
-
-/// `--idle-baseline`: what the machine draws before the command runs. An interrupt ends the waiting, and there is no baseline then.
-fn watch_idle(plan: &RecordPlan, signals: &Signals, writer: &BackgroundWriter) -> Watched {
-    let Some(length) = plan.idle_baseline else {
-        return Watched::ToTheEnd;
-    };
+/// `--idle-baseline`: what the machine draws before the command runs. A signal that asks for the end ends the waiting, and is returned.
+fn watch_idle(plan: &RecordPlan, signals: &Signals, writer: &BackgroundWriter) -> Option<Signal> {
+    let length = plan.idle_baseline?;
     say(&format!(
         "watching the idle machine for {}",
         humantime::format_duration(length)
     ));
     let begun = clock::now();
-    if signals.arrives_within(length) {
-        return Watched::Interrupted;
+    if let Some(signal) = signals.arrives_within(length) {
+        return Some(signal);
     }
     let _ = writer.sink().send(Chunk {
         baseline: Some(Interval::new(begun, clock::now())),
         ..Chunk::default()
     });
-    Watched::ToTheEnd
+    None
 }
 
 /// Close the file and say what it holds.
