@@ -81,10 +81,9 @@ pub fn run(args: RecordArgs) -> Outcome {
     }
 
     let started = clock::now();
-    let missing = missing.into_iter().map(|finding| (started, finding)).collect();
     let _ = writer.sink().send(Chunk {
         released: Some(started),
-        warnings: missing,
+        warnings: missing.iter().map(|finding| (started, finding.clone())).collect(),
         ..Chunk::default()
     });
     let ended = armed.release().map(|child| signals.wait_for(child, say));
@@ -96,7 +95,7 @@ pub fn run(args: RecordArgs) -> Outcome {
     sampler.stop();
     warden.dismiss();
     match ended {
-        Ok(Ok(exit)) => finish(&plan, writer, RunEnd { ended: end, exit }, strict_failure),
+        Ok(Ok(exit)) => finish(&plan, writer, RunEnd { ended: end, exit }, strict_failure, &missing),
         // What was recorded stays, as a recording that was cut off.
         Ok(Err(errno)) => {
             let path = plan.output.display();
@@ -131,8 +130,8 @@ fn watch_idle(plan: &RecordPlan, signals: &Signals, writer: &BackgroundWriter) -
     None
 }
 
-/// Close the file and say what it holds.
-fn finish(plan: &RecordPlan, writer: BackgroundWriter, end: RunEnd, strict_failure: bool) -> Outcome {
+/// Close the file and say what it holds, but for what was `told` before the command ran.
+fn finish(plan: &RecordPlan, writer: BackgroundWriter, end: RunEnd, strict_failure: bool, told: &[String]) -> Outcome {
     if let Err(error) = writer.finish(end) {
         say(&format!("error: {error}"));
     }
@@ -147,6 +146,7 @@ fn finish(plan: &RecordPlan, writer: BackgroundWriter, end: RunEnd, strict_failu
             .analysis
             .warnings
             .iter()
+            .filter(|warning| !told.contains(warning))
             .for_each(|warning| say(&format!("warning: {warning}"))),
         Err(error) => output::complain(&error),
     }
