@@ -31,6 +31,8 @@ mod samples;
 mod sensors;
 #[path = "cli/signals.rs"]
 mod signals;
+#[path = "cli/strict.rs"]
+mod strict;
 #[path = "cli/study.rs"]
 mod study;
 #[path = "cli/transparency.rs"]

@@ -46,11 +46,13 @@ pub fn run(args: RecordArgs) -> Outcome {
 
     let discovery = discover::discover(&plan.request);
     let devices = recorded_devices(&plan, &discovery);
-    let info = run_info(&plan, plan.request.simulate.as_ref().map(ToString::to_string));
-    let writer = Writer::create(&plan.output, &info, &devices, plan.force).map_err(before_the_child)?;
     let missing = missing(&discovery);
     missing.iter().for_each(|finding| say(&format!("warning: {finding}")));
-    let strict_failure = plan.strict && !missing.is_empty();
+    if plan.strict && !missing.is_empty() {
+        return Err(before_the_child(unmet("a sensor is missing")));
+    }
+    let info = run_info(&plan, plan.request.simulate.as_ref().map(ToString::to_string));
+    let writer = Writer::create(&plan.output, &info, &devices, plan.force).map_err(before_the_child)?;
     let writer = BackgroundWriter::start(writer, |error| {
         say(&format!("error: {error}; the command goes on unrecorded"))
     });
@@ -71,12 +73,18 @@ pub fn run(args: RecordArgs) -> Outcome {
     if measured {
         std::thread::sleep(LEAD);
         if let Some(signal) = watch_idle(&plan, &signals, &writer) {
-            // Nothing ran, so there is nothing to keep.
-            let _ = std::fs::remove_file(&plan.output);
-            return Err(Failure {
-                error: anyhow::anyhow!("{signal} came before the command ran"),
-                status: ChildExit::Signal(signal as i32).status() as u8,
-            });
+            return Err(nothing_ran(
+                &plan,
+                Failure {
+                    error: anyhow::anyhow!("{signal} came before the command ran"),
+                    status: ChildExit::Signal(signal as i32).status() as u8,
+                },
+            ));
+        }
+        let lost = sampler.lost();
+        if plan.strict && !lost.is_empty() {
+            let error = unmet(&format!("a sensor was lost ({})", lost.join("; ")));
+            return Err(nothing_ran(&plan, before_the_child(error)));
         }
     }
 
@@ -92,10 +100,13 @@ pub fn run(args: RecordArgs) -> Outcome {
         std::thread::sleep(LEAD);
     }
     reading.stop();
-    sampler.stop();
+    let lost = sampler.stop();
     warden.dismiss();
     match ended {
-        Ok(Ok(exit)) => finish(&plan, writer, RunEnd { ended: end, exit }, strict_failure, &missing),
+        Ok(Ok(exit)) => {
+            finish(&plan, writer, RunEnd { ended: end, exit }, &missing);
+            Ok(status(&plan, exit, &lost))
+        }
         // What was recorded stays, as a recording that was cut off.
         Ok(Err(errno)) => {
             let path = plan.output.display();
@@ -104,10 +115,8 @@ pub fn run(args: RecordArgs) -> Outcome {
             )))
         }
         Err(error) => {
-            // Nothing ran, so there is nothing to keep.
             drop(writer);
-            let _ = std::fs::remove_file(&plan.output);
-            Err(not_launched(error))
+            Err(nothing_ran(&plan, not_launched(error)))
         }
     }
 }
@@ -131,7 +140,7 @@ fn watch_idle(plan: &RecordPlan, signals: &Signals, writer: &BackgroundWriter) -
 }
 
 /// Close the file and say what it holds, but for what was `told` before the command ran.
-fn finish(plan: &RecordPlan, writer: BackgroundWriter, end: RunEnd, strict_failure: bool, told: &[String]) -> Outcome {
+fn finish(plan: &RecordPlan, writer: BackgroundWriter, end: RunEnd, told: &[String]) {
     if let Err(error) = writer.finish(end) {
         say(&format!("error: {error}"));
     }
@@ -150,11 +159,35 @@ fn finish(plan: &RecordPlan, writer: BackgroundWriter, end: RunEnd, strict_failu
             .for_each(|warning| say(&format!("warning: {warning}"))),
         Err(error) => output::complain(&error),
     }
-    let status = match end.exit.status() {
-        0 if strict_failure => exit::POWERPROF_FAILED,
-        status => status,
-    };
-    Ok(status as u8)
+}
+
+/// The command's own status; that of a sensor that was lost under `--strict` where the command has nothing to complain of.
+fn status(plan: &RecordPlan, exit: ChildExit, lost: &[String]) -> u8 {
+    if !plan.strict || lost.is_empty() {
+        return exit.status() as u8;
+    }
+    let lost = lost.join("; ");
+    say(&format!(
+        "error: a sensor was lost in mid-run ({lost}), and --strict is set\nhint: {} has the run, with a hole",
+        plan.output.display()
+    ));
+    match exit.status() {
+        0 => exit::POWERPROF_FAILED as u8,
+        status => status as u8,
+    }
+}
+
+/// What `--strict` asks for is not there.
+fn unmet(what: &str) -> anyhow::Error {
+    anyhow::anyhow!(
+        "{what}, and --strict is set: the command was not run\nhint: `powerprof doctor` shows every sensor; without --strict the command runs"
+    )
+}
+
+/// Nothing ran, so there is nothing to keep.
+fn nothing_ran(plan: &RecordPlan, failure: Failure) -> Failure {
+    let _ = std::fs::remove_file(&plan.output);
+    failure
 }
 
 /// The devices as the file keeps them: with the user's calibration of each board.
