@@ -17,6 +17,8 @@ mod exit_status;
 mod fake_gpu;
 #[path = "cli/faults.rs"]
 mod faults;
+#[path = "cli/full_disk.rs"]
+mod full_disk;
 #[path = "cli/import.rs"]
 mod import;
 #[path = "cli/markers.rs"]

@@ -15,7 +15,7 @@ use crate::model::sample::Columns;
 use crate::model::time::Interval;
 use crate::plan::{self, RecordPlan};
 use crate::recording::Writer;
-use crate::recording::background::BackgroundWriter;
+use crate::recording::background::{BackgroundWriter, CutOff};
 use crate::report::text;
 use crate::sampler::Sampler;
 use crate::sensors::clock;
@@ -54,7 +54,8 @@ pub fn run(args: RecordArgs) -> Outcome {
     let info = run_info(&plan, plan.request.simulate.as_ref().map(ToString::to_string));
     let writer = Writer::create(&plan.output, &info, &devices, plan.force).map_err(before_the_child)?;
     let writer = BackgroundWriter::start(writer, |error| {
-        say(&format!("error: {error}; the command goes on unrecorded"))
+        say(&format!("error: {error}"));
+        say("the command goes on unrecorded");
     });
     let writer = writer.map_err(before_the_child)?;
 
@@ -141,8 +142,11 @@ fn watch_idle(plan: &RecordPlan, signals: &Signals, writer: &BackgroundWriter) -
 
 /// Close the file and say what it holds, but for what was `told` before the command ran.
 fn finish(plan: &RecordPlan, writer: BackgroundWriter, end: RunEnd, told: &[String]) {
-    if let Err(error) = writer.finish(end) {
-        say(&format!("error: {error}"));
+    match writer.finish(end) {
+        Ok(()) => {}
+        // What was told names the file and how to read it; here it is still open, and HDF5 would mix in what could not be written.
+        Err(CutOff::Earlier) => return,
+        Err(CutOff::AtItsEnd(error)) => return say(&format!("error: {error}")),
     }
     match load::load(&plan.output) {
         Ok(loaded) if !plan.quiet => {

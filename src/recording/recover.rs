@@ -40,7 +40,7 @@ pub fn recover(path: &Path, out: Option<&Path>, force: bool) -> Result<Recovered
         .map(|device| reader.columns(&device).map(|columns| (device, columns)))
         .collect::<Result<_, _>>()?;
     let draft = draft(target)?;
-    let recovered = copy(&reader, &run, &devices, &draft)?;
+    let recovered = copy(&reader, &run, &devices, &draft).map_err(|e| e.of_draft(target))?;
     publish(draft, target, force || in_place)?;
     Ok(Recovered {
         path: target.to_path_buf(),

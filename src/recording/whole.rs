@@ -28,6 +28,17 @@ pub fn write_whole(
 ) -> Result<(), RecordingError> {
     vacant(path, force)?;
     let draft = draft(path)?;
+    fill(&draft, run, devices, common, ended).map_err(|e| e.of_draft(path))?;
+    publish(draft, path, force)
+}
+
+fn fill(
+    draft: &Path,
+    run: &RunInfo,
+    devices: Vec<WholeDevice>,
+    common: &Chunk,
+    ended: Timestamp,
+) -> Result<(), RecordingError> {
     let mut described = Vec::with_capacity(devices.len());
     let mut streams = Vec::with_capacity(devices.len());
     for (device, columns, stream) in devices {
@@ -38,7 +49,7 @@ pub fn write_whole(
         imported: true,
         ..Origin::default()
     };
-    let mut writer = Writer::create_at(&draft, run, &described, Storage::AtOnce, origin)?;
+    let mut writer = Writer::create_at(draft, run, &described, Storage::AtOnce, origin)?;
     writer.append(common)?;
     writer.append(&Chunk {
         devices: streams,
@@ -48,6 +59,5 @@ pub fn write_whole(
     writer.finish(RunEnd {
         ended,
         exit: ChildExit::Code(0),
-    })?;
-    publish(draft, path, force)
+    })
 }

@@ -74,16 +74,19 @@ impl Writer {
         vacant(path, force)?;
         let draft = draft(path)?;
         let storage = Storage::live(run.interval_ns);
-        let mut writer = Self::create_at(&draft, run, devices, storage, Origin::default())?;
-        writer
-            .open
-            .file
-            .start_swmr()
-            .and_then(|()| writer.open.file.flush())
-            .map_err(|e| Fault::from(e).writing(path))?;
+        let made = Self::create_at(&draft, run, devices, storage, Origin::default());
+        let mut writer = made.and_then(Self::start).map_err(|e| e.of_draft(path))?;
         publish(draft, path, force)?;
         writer.path = path.to_path_buf();
         Ok(writer)
+    }
+
+    /// From here on in single-writer mode.
+    fn start(mut self) -> Result<Self, RecordingError> {
+        let file = &self.open.file;
+        let started = file.start_swmr().and_then(|()| file.flush());
+        self.wrote(started.map_err(Fault::from))?;
+        Ok(self)
     }
 
     /// Make the file with all its tables, not in single-writer mode.
@@ -107,7 +110,14 @@ impl Writer {
         });
         let file = builder.create(path).map_err(|e| create(e.to_string()))?;
         close_on_exec(path).map_err(|e| create(e.to_string()))?;
-        let tables = Tables::create(&file, run, devices, storage, origin).map_err(|e| e.writing(path))?;
+        let tables = match Tables::create(&file, run, devices, storage, origin) {
+            Ok(tables) => tables,
+            Err(fault) => {
+                // Closing it would write, and fail again.
+                std::mem::forget(file);
+                return Err(fault.writing(path));
+            }
+        };
         Ok(Self {
             open: ManuallyDrop::new(Open { tables, file }),
             path: path.to_path_buf(),
