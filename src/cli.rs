@@ -86,7 +86,7 @@ pub struct RecordArgs {
     #[arg(long, value_name = "LIST", env = "POWERPROF_GPUS")]
     pub gpus: Option<String>,
 
-    /// Fail with 125 if a sensor cannot be read, instead of warning
+    /// Fail with 125, instead of warning, if a sensor is missing (before the command runs) or is lost (when it has ended)
     #[arg(long, env = "POWERPROF_STRICT")]
     pub strict: bool,
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::cli::{PollingChoice, RecordArgs};
 use crate::model::units::Watts;
+use crate::recording::{self, RecordingError};
 use crate::sampler::Polling;
 use crate::sensors::discover::{GpuSelection, Request};
 use crate::sensors::simulated::profile::UnknownSimulation;
@@ -45,8 +46,8 @@ pub enum PlanError {
     Simulate(#[from] UnknownSimulation),
     #[error("--label {0} is not KEY=VALUE\nhint: --label batch=16")]
     Label(String),
-    #[error("{} exists\nhint: choose another -o, or add --force to overwrite it", .0.display())]
-    OutputExists(PathBuf),
+    #[error(transparent)]
+    Output(#[from] RecordingError),
     #[error("the folder {} does not exist\nhint: make it first, or choose another -o", .0.display())]
     NoFolder(PathBuf),
     #[error(transparent)]
@@ -102,9 +103,7 @@ pub fn record(args: RecordArgs, now_ns: i64) -> Result<RecordPlan, PlanError> {
         Some(path) => path,
         None => naming::free_name(&args.command, now_ns),
     };
-    if output.exists() && !args.force {
-        return Err(PlanError::OutputExists(output));
-    }
+    recording::vacant(&output, args.force)?;
     if let Some(folder) = output
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())

@@ -13,6 +13,7 @@ mod baseline;
 mod cell;
 mod column;
 mod device;
+mod draft;
 mod error;
 mod journal;
 mod markers;
@@ -28,6 +29,7 @@ pub mod version;
 mod whole;
 mod writer;
 
+pub use draft::vacant;
 pub use error::RecordingError;
 pub use reader::Reader;
 pub use recover::{Recovered, recover};

@@ -16,7 +16,7 @@ mod rhythm;
 mod sweep;
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -57,6 +57,7 @@ impl Polling {
 pub struct Sampler {
     stop: Arc<EventFd>,
     threads: Vec<JoinHandle<()>>,
+    lost: Receiver<String>,
 }
 
 impl Sampler {
@@ -70,11 +71,12 @@ impl Sampler {
     ) -> std::io::Result<Self> {
         let stop = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
         let (first, first_done) = sync_channel(1);
+        let (report, lost) = channel();
         let sweeper = {
             let (stop, sink) = (Arc::clone(&stop), sink.clone());
             spawn("sampler", move || {
                 pace::claim_priority();
-                let mut sweeper = Sweeper::new(sensors, interval, polling, sink);
+                let mut sweeper = Sweeper::new(sensors, interval, polling, sink, report);
                 sweeper.sweep_all();
                 let _ = first.send(());
                 let pacer = Pacer::new(interval);
@@ -94,15 +96,21 @@ impl Sampler {
             threads.push(spawn("host", move || host::watch(host, HOST_PERIOD, &stop, &sink))?);
         }
         wait_for(&first_done);
-        Ok(Self { stop, threads })
+        Ok(Self { stop, threads, lost })
     }
 
-    /// Take the last reading of every sensor and stop.
-    pub fn stop(self) {
+    /// The devices that were lost since the last call, each with the reason.
+    pub fn lost(&self) -> Vec<String> {
+        self.lost.try_iter().collect()
+    }
+
+    /// Take the last reading of every sensor and stop. What [`lost`](Self::lost) would tell.
+    pub fn stop(self) -> Vec<String> {
         let _ = self.stop.write(1);
         for thread in self.threads {
             let _ = thread.join();
         }
+        self.lost.try_iter().collect()
     }
 }
 

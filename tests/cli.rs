@@ -7,6 +7,8 @@ mod support;
 mod calibrate;
 #[path = "cli/cut_off.rs"]
 mod cut_off;
+#[path = "cli/destinations.rs"]
+mod destinations;
 #[path = "cli/examples.rs"]
 mod examples;
 #[path = "cli/exit_status.rs"]
@@ -15,6 +17,8 @@ mod exit_status;
 mod fake_gpu;
 #[path = "cli/faults.rs"]
 mod faults;
+#[path = "cli/full_disk.rs"]
+mod full_disk;
 #[path = "cli/import.rs"]
 mod import;
 #[path = "cli/import_trouble.rs"]
@@ -31,6 +35,8 @@ mod samples;
 mod sensors;
 #[path = "cli/signals.rs"]
 mod signals;
+#[path = "cli/strict.rs"]
+mod strict;
 #[path = "cli/study.rs"]
 mod study;
 #[path = "cli/transparency.rs"]

@@ -3,17 +3,19 @@
 use std::io::Write;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use super::load;
 use super::output::{self, Failure, Outcome, say};
 use crate::cli::RecordArgs;
 use crate::markers::channel::{self, Channel, Listener};
 use crate::model::device::Device;
-use crate::model::recording::{Chunk, RunEnd, RunInfo};
+use crate::model::recording::{ChildExit, Chunk, RunEnd, RunInfo};
 use crate::model::sample::Columns;
 use crate::model::time::Interval;
 use crate::plan::{self, RecordPlan};
 use crate::recording::Writer;
-use crate::recording::background::BackgroundWriter;
+use crate::recording::background::{BackgroundWriter, CutOff};
 use crate::report::text;
 use crate::sampler::Sampler;
 use crate::sensors::clock;
@@ -27,8 +29,6 @@ use crate::supervisor::{exit, surroundings, warden};
 /// Sampling begins this long before the child and ends this long after it, so that a counter which moves every 100 ms has moved on
 /// both sides of the run's edges.
 const LEAD: Duration = Duration::from_millis(250);
-/// As a shell has it: 128 + SIGINT.
-const INTERRUPTED: u8 = 130;
 /// How long `git` may take to name the commit.
 const GIT_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -46,13 +46,16 @@ pub fn run(args: RecordArgs) -> Outcome {
 
     let discovery = discover::discover(&plan.request);
     let devices = recorded_devices(&plan, &discovery);
-    let info = run_info(&plan, plan.request.simulate.as_ref().map(ToString::to_string));
-    let writer = Writer::create(&plan.output, &info, &devices, plan.force).map_err(before_the_child)?;
     let missing = missing(&discovery);
     missing.iter().for_each(|finding| say(&format!("warning: {finding}")));
-    let strict_failure = plan.strict && !missing.is_empty();
+    if plan.strict && !missing.is_empty() {
+        return Err(before_the_child(unmet("a sensor is missing")));
+    }
+    let info = run_info(&plan, plan.request.simulate.as_ref().map(ToString::to_string));
+    let writer = Writer::create(&plan.output, &info, &devices, plan.force).map_err(before_the_child)?;
     let writer = BackgroundWriter::start(writer, |error| {
-        say(&format!("error: {error}; the command goes on unrecorded"))
+        say(&format!("error: {error}"));
+        say("the command goes on unrecorded");
     });
     let writer = writer.map_err(before_the_child)?;
 
@@ -70,21 +73,26 @@ pub fn run(args: RecordArgs) -> Outcome {
         .map_err(before_the_child)?;
     if measured {
         std::thread::sleep(LEAD);
-        if watch_idle(&plan, &signals, &writer) == Watched::Interrupted {
-            // Nothing ran, so there is nothing to keep.
-            let _ = std::fs::remove_file(&plan.output);
-            return Err(Failure {
-                error: anyhow::anyhow!("interrupted before the command ran"),
-                status: INTERRUPTED,
-            });
+        if let Some(signal) = watch_idle(&plan, &signals, &writer) {
+            return Err(nothing_ran(
+                &plan,
+                Failure {
+                    error: anyhow::anyhow!("{signal} came before the command ran"),
+                    status: ChildExit::Signal(signal as i32).status() as u8,
+                },
+            ));
+        }
+        let lost = sampler.lost();
+        if plan.strict && !lost.is_empty() {
+            let error = unmet(&format!("a sensor was lost ({})", lost.join("; ")));
+            return Err(nothing_ran(&plan, before_the_child(error)));
         }
     }
 
     let started = clock::now();
-    let missing = missing.into_iter().map(|finding| (started, finding)).collect();
     let _ = writer.sink().send(Chunk {
         released: Some(started),
-        warnings: missing,
+        warnings: missing.iter().map(|finding| (started, finding.clone())).collect(),
         ..Chunk::default()
     });
     let ended = armed.release().map(|child| signals.wait_for(child, say));
@@ -93,10 +101,13 @@ pub fn run(args: RecordArgs) -> Outcome {
         std::thread::sleep(LEAD);
     }
     reading.stop();
-    sampler.stop();
+    let lost = sampler.stop();
     warden.dismiss();
     match ended {
-        Ok(Ok(exit)) => finish(&plan, writer, RunEnd { ended: end, exit }, strict_failure),
+        Ok(Ok(exit)) => {
+            finish(&plan, writer, RunEnd { ended: end, exit }, &missing);
+            Ok(status(&plan, exit, &lost))
+        }
         // What was recorded stays, as a recording that was cut off.
         Ok(Err(errno)) => {
             let path = plan.output.display();
@@ -105,45 +116,37 @@ pub fn run(args: RecordArgs) -> Outcome {
             )))
         }
         Err(error) => {
-            // Nothing ran, so there is nothing to keep.
             drop(writer);
-            let _ = std::fs::remove_file(&plan.output);
-            Err(not_launched(error))
+            Err(nothing_ran(&plan, not_launched(error)))
         }
     }
 }
 
-/// How the watching of the idle machine ended.
-#[derive(PartialEq, Eq)]
-enum Watched {
-    ToTheEnd,
-    Interrupted,
-}
-
-/// `--idle-baseline`: what the machine draws before the command runs. An interrupt ends the waiting, and there is no baseline then.
-fn watch_idle(plan: &RecordPlan, signals: &Signals, writer: &BackgroundWriter) -> Watched {
-    let Some(length) = plan.idle_baseline else {
-        return Watched::ToTheEnd;
-    };
+/// `--idle-baseline`: what the machine draws before the command runs. A signal that asks for the end ends the waiting, and is returned.
+fn watch_idle(plan: &RecordPlan, signals: &Signals, writer: &BackgroundWriter) -> Option<Signal> {
+    let length = plan.idle_baseline?;
     say(&format!(
         "watching the idle machine for {}",
         humantime::format_duration(length)
     ));
     let begun = clock::now();
-    if signals.arrives_within(length) {
-        return Watched::Interrupted;
+    if let Some(signal) = signals.arrives_within(length) {
+        return Some(signal);
     }
     let _ = writer.sink().send(Chunk {
         baseline: Some(Interval::new(begun, clock::now())),
         ..Chunk::default()
     });
-    Watched::ToTheEnd
+    None
 }
 
-/// Close the file and say what it holds.
-fn finish(plan: &RecordPlan, writer: BackgroundWriter, end: RunEnd, strict_failure: bool) -> Outcome {
-    if let Err(error) = writer.finish(end) {
-        say(&format!("error: {error}"));
+/// Close the file and say what it holds, but for what was `told` before the command ran.
+fn finish(plan: &RecordPlan, writer: BackgroundWriter, end: RunEnd, told: &[String]) {
+    match writer.finish(end) {
+        Ok(()) => {}
+        // What was told names the file and how to read it; here it is still open, and HDF5 would mix in what could not be written.
+        Err(CutOff::Earlier) => return,
+        Err(CutOff::AtItsEnd(error)) => return say(&format!("error: {error}")),
     }
     match load::load(&plan.output) {
         Ok(loaded) if !plan.quiet => {
@@ -156,14 +159,39 @@ fn finish(plan: &RecordPlan, writer: BackgroundWriter, end: RunEnd, strict_failu
             .analysis
             .warnings
             .iter()
+            .filter(|warning| !told.contains(warning))
             .for_each(|warning| say(&format!("warning: {warning}"))),
         Err(error) => output::complain(&error),
     }
-    let status = match end.exit.status() {
-        0 if strict_failure => exit::POWERPROF_FAILED,
-        status => status,
-    };
-    Ok(status as u8)
+}
+
+/// The command's own status; that of a sensor that was lost under `--strict` where the command has nothing to complain of.
+fn status(plan: &RecordPlan, exit: ChildExit, lost: &[String]) -> u8 {
+    if !plan.strict || lost.is_empty() {
+        return exit.status() as u8;
+    }
+    let lost = lost.join("; ");
+    say(&format!(
+        "error: a sensor was lost in mid-run ({lost}), and --strict is set\nhint: {} has the run, with a hole",
+        plan.output.display()
+    ));
+    match exit.status() {
+        0 => exit::POWERPROF_FAILED as u8,
+        status => status as u8,
+    }
+}
+
+/// What `--strict` asks for is not there.
+fn unmet(what: &str) -> anyhow::Error {
+    anyhow::anyhow!(
+        "{what}, and --strict is set: the command was not run\nhint: `powerprof doctor` shows every sensor; without --strict the command runs"
+    )
+}
+
+/// Nothing ran, so there is nothing to keep.
+fn nothing_ran(plan: &RecordPlan, failure: Failure) -> Failure {
+    let _ = std::fs::remove_file(&plan.output);
+    failure
 }
 
 /// The devices as the file keeps them: with the user's calibration of each board.

@@ -14,6 +14,8 @@ const MAX_LINE: usize = 1024;
 const EXAMPLES: usize = 5;
 /// A stamp further than this from its arrival was not taken on our clock (another time namespace, another unit).
 const FOREIGN_CLOCK_NS: i64 = 3_600_000_000_000;
+/// Nothing is stamped after it was read. So much is left to writers that bring the stamps of a device to this clock.
+const AHEAD_NS: i64 = 1_000_000;
 
 /// Cuts a stream of bytes into lines and understands them.
 #[derive(Default)]
@@ -82,11 +84,12 @@ impl Lines {
                     self.faults.dropped = self.faults.dropped.saturating_add(dropped);
                     self.changed = true;
                 }
-                let event = event(&parsed, arrival);
-                if parsed.t.is_some() && !event.stamped {
-                    self.bad(line, "its time is over an hour from ours: not CLOCK_MONOTONIC of this machine; the arrival time is used");
+                let own = parsed.t.map(|t| own_time(t, arrival)).transpose();
+                if let Err(reason) = &own {
+                    let used = "not CLOCK_MONOTONIC of this machine; the arrival time is used";
+                    self.bad(line, &format!("its time is {reason}: {used}"));
                 }
-                events.push(event);
+                events.push(event(&parsed, arrival, own.ok().flatten()));
             }
             Err(error) => self.bad(line, &error.to_string()),
         }
@@ -104,9 +107,19 @@ impl Lines {
     }
 }
 
-fn event(line: &Line<'_>, arrival: Timestamp) -> MarkerEvent {
-    let own = line.t.and_then(|t| i64::try_from(t).ok()).map(Timestamp::from_nanos);
-    let own = own.filter(|t| (*t - arrival).abs() < FOREIGN_CLOCK_NS);
+/// A writer's stamp, or why it cannot be one of our clock.
+fn own_time(stamp: u64, arrival: Timestamp) -> Result<Timestamp, String> {
+    let stamp = i64::try_from(stamp).map(Timestamp::from_nanos);
+    match stamp.map(|t| (t, t - arrival)) {
+        Ok((t, ahead)) if ahead <= AHEAD_NS && ahead > -FOREIGN_CLOCK_NS => Ok(t),
+        Ok((_, ahead)) if ahead.abs() < FOREIGN_CLOCK_NS => {
+            Err(format!("{:.3} s ahead of its arrival", ahead as f64 * 1e-9))
+        }
+        _ => Err("over an hour from ours".to_owned()),
+    }
+}
+
+fn event(line: &Line<'_>, arrival: Timestamp, own: Option<Timestamp>) -> MarkerEvent {
     MarkerEvent {
         t: own.unwrap_or(arrival),
         arrival,
@@ -171,6 +184,24 @@ mod tests {
         let (events, faults) = understand(&[b"begin x t=1700000000000000000\n"]);
         assert_eq!((events[0].t, events[0].stamped), (NOW, false));
         assert_eq!(faults.bad_lines, 1);
+    }
+
+    #[test]
+    fn a_stamp_after_its_own_arrival_is_said_so_and_replaced() {
+        for (t, stamped) in [
+            (4_000_000_000_i64, true),
+            (5_000_000_000, true),
+            (5_000_900_000, true),
+            (5_100_000_000, false),
+            (3_604_000_000_000, false),
+        ] {
+            let (events, faults) = understand(&[format!("begin x t={t}\n").as_bytes()]);
+            let used = if stamped { Timestamp::from_nanos(t) } else { NOW };
+            assert_eq!((events[0].t, events[0].stamped), (used, stamped), "{t}");
+            assert_eq!(faults.bad_lines, u64::from(!stamped), "{t}");
+        }
+        let (_, faults) = understand(&[b"begin x t=5100000000\n"]);
+        insta::assert_snapshot!(faults.examples.join("\n"), @"`begin x t=5100000000`: its time is 0.100 s ahead of its arrival: not CLOCK_MONOTONIC of this machine; the arrival time is used");
     }
 
     #[test]

@@ -15,10 +15,20 @@ const PIECES: usize = 64;
 /// Between two flushes; with the sampler's own hand-over well under a second.
 const FLUSH: Duration = Duration::from_millis(500);
 
+/// Why a file lacks its end.
+#[derive(Debug, thiserror::Error)]
+pub enum CutOff {
+    /// In mid-run; `trouble` has heard why.
+    #[error("the recording was cut off")]
+    Earlier,
+    #[error(transparent)]
+    AtItsEnd(#[from] RecordingError),
+}
+
 /// A recording being written.
 pub struct BackgroundWriter {
     sink: SyncSender<Chunk>,
-    thread: JoinHandle<Result<Writer, RecordingError>>,
+    thread: JoinHandle<Result<Writer, CutOff>>,
 }
 
 impl BackgroundWriter {
@@ -37,10 +47,10 @@ impl BackgroundWriter {
     }
 
     /// Write what is still on its way and close the file. Every other sink must be gone by now.
-    pub fn finish(self, end: RunEnd) -> Result<(), RecordingError> {
+    pub fn finish(self, end: RunEnd) -> Result<(), CutOff> {
         drop(self.sink);
         match self.thread.join() {
-            Ok(writer) => writer?.finish(end),
+            Ok(writer) => Ok(writer?.finish(end)?),
             Err(panic) => std::panic::resume_unwind(panic),
         }
     }
@@ -50,13 +60,13 @@ fn write_all(
     mut writer: Writer,
     source: &Receiver<Chunk>,
     trouble: impl Fn(&RecordingError),
-) -> Result<Writer, RecordingError> {
+) -> Result<Writer, CutOff> {
     let mut flush_at = Instant::now() + FLUSH;
     loop {
         let step = match source.recv_timeout(flush_at.saturating_duration_since(Instant::now())) {
             Ok(chunk) => writer.append(&chunk),
             Err(RecvTimeoutError::Timeout) => Ok(()),
-            Err(RecvTimeoutError::Disconnected) => return writer.flush().map(|()| writer),
+            Err(RecvTimeoutError::Disconnected) => return Ok(writer.flush().map(|()| writer)?),
         };
         let step = step.and_then(|()| {
             if Instant::now() < flush_at {
@@ -69,7 +79,7 @@ fn write_all(
             trouble(&error);
             // Makers must not wait for a file that is no longer written.
             while source.recv().is_ok() {}
-            return Err(error);
+            return Err(CutOff::Earlier);
         }
     }
 }

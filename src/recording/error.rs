@@ -2,7 +2,7 @@
 //!
 //! Messages are lowercase fragments that read after "error:", the remedy on a `hint:` line behind them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::version::VersionError;
 
@@ -11,6 +11,12 @@ use super::version::VersionError;
 pub enum RecordingError {
     #[error("{} exists already\nhint: choose another name with -o, or overwrite it with --force", path.display())]
     AlreadyExists { path: PathBuf },
+
+    #[error(
+        "{} is {kind}, which a recording never takes the place of, with --force or without\nhint: give the name of a file with -o",
+        path.display()
+    )]
+    NotAFile { path: PathBuf, kind: &'static str },
 
     #[error("no folder {} to write the recording to\nhint: create it, or choose another place with -o", dir.display())]
     NoFolder { dir: PathBuf },
@@ -30,6 +36,12 @@ pub enum RecordingError {
         path.display(), path.display()
     )]
     Write { path: PathBuf, detail: String },
+
+    #[error(
+        "cannot write {}: {detail}\nhint: is the disk or the quota full? nothing there was changed; choose another place with -o",
+        path.display()
+    )]
+    NotMade { path: PathBuf, detail: String },
 
     #[error(
         "cannot record device `{id}`: {reason}\nhint: this is a defect of the sensor that made the device; please report it"
@@ -82,6 +94,18 @@ pub enum RecordingError {
     Damaged { path: PathBuf, detail: String },
 }
 
+impl RecordingError {
+    /// What happened to a draft, told of the name it was to have: under its own there will be nothing.
+    pub(super) fn of_draft(self, path: &Path) -> Self {
+        let path = path.to_path_buf();
+        match self {
+            Self::Write { detail, .. } => Self::NotMade { path, detail },
+            Self::Create { detail, .. } => Self::Create { path, detail },
+            other => other,
+        }
+    }
+}
+
 /// A failure inside one file, before its path is known: the layers below [`Writer`](super::Writer) and
 /// [`Reader`](super::Reader) return it, those two turn it into a [`RecordingError`].
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +122,7 @@ pub(super) enum Fault {
 
 impl Fault {
     /// As an error of writing to `path`.
-    pub(super) fn writing(self, path: &std::path::Path) -> RecordingError {
+    pub(super) fn writing(self, path: &Path) -> RecordingError {
         match self {
             Self::Shape(detail) => RecordingError::Misshapen { detail },
             other => RecordingError::Write {
@@ -109,7 +133,7 @@ impl Fault {
     }
 
     /// As an error of reading from `path`.
-    pub(super) fn reading(self, path: &std::path::Path) -> RecordingError {
+    pub(super) fn reading(self, path: &Path) -> RecordingError {
         RecordingError::Damaged {
             path: path.to_path_buf(),
             detail: self.to_string(),

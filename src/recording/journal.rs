@@ -221,7 +221,9 @@ impl EventTable {
 }
 
 pub(super) fn read_events(root: &Group) -> Result<Vec<SensorEvent>, Fault> {
-    let table = TableReader::open(root, events::ALL)?.cut_by(&events::T)?;
+    let table = TableReader::open(root, events::ALL)?
+        .cut_by(&events::T)?
+        .cut_at_blank::<8>(&events::KIND)?;
     let t: Vec<i64> = table.read(&events::T)?;
     let device: Vec<Name> = table.read(&events::DEVICE)?;
     let kind: Vec<Word> = table.read(&events::KIND)?;

@@ -108,7 +108,11 @@ impl MarkerTable {
 
 /// All markers, in the order in which they were heard.
 pub(super) fn read(root: &Group) -> Result<Vec<MarkerEvent>, Fault> {
-    let mut table = TableReader::open(root, markers::ALL)?.cut_by(&markers::ARRIVAL)?;
+    let mut table = TableReader::open(root, markers::ALL)?
+        .cut_by(&markers::ARRIVAL)?
+        .cut_by(&markers::T)?
+        .cut_at_blank::<8>(&markers::VERB)?
+        .cut_at_blank::<64>(&markers::NAME)?;
     let lists: Vec<Text> = TableReader::open(root, device_lists::ALL)?.read(&device_lists::TEXT)?;
     let devices: Vec<u32> = table.read(&markers::DEVICES)?;
     if let Some(dangling) = devices

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::RecordingError;
 use super::column::Storage;
+use super::draft::{draft, publish, vacant};
 use super::reader::Reader;
 use super::run::Origin;
-use super::writer::{Writer, draft, publish};
+use super::writer::Writer;
 use crate::model::device::Device;
 use crate::model::recording::{Chunk, DeviceStreams, RunInfo};
 use crate::model::sample::Columns;
@@ -30,11 +31,7 @@ pub struct Recovered {
 pub fn recover(path: &Path, out: Option<&Path>, force: bool) -> Result<Recovered, RecordingError> {
     let target = out.unwrap_or(path);
     let in_place = out.is_none();
-    if !in_place && !force && target.symlink_metadata().is_ok() {
-        return Err(RecordingError::AlreadyExists {
-            path: target.to_path_buf(),
-        });
-    }
+    vacant(target, force || in_place)?;
     let reader = Reader::open(path)?;
     let run = reader.run()?;
     let devices: Vec<(Device, Columns)> = reader
@@ -43,7 +40,7 @@ pub fn recover(path: &Path, out: Option<&Path>, force: bool) -> Result<Recovered
         .map(|device| reader.columns(&device).map(|columns| (device, columns)))
         .collect::<Result<_, _>>()?;
     let draft = draft(target)?;
-    let recovered = copy(&reader, &run, &devices, &draft)?;
+    let recovered = copy(&reader, &run, &devices, &draft).map_err(|e| e.of_draft(target))?;
     publish(draft, target, force || in_place)?;
     Ok(Recovered {
         path: target.to_path_buf(),

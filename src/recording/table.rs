@@ -1,9 +1,11 @@
 //! Reading a table: columns of equal length, whatever the recorder was doing when it was killed.
 //!
 //! A recorder that dies while it writes leaves some columns longer than others, and at worst rows whose place is there and
-//! whose values are not. Both are cut: a table ends where its shortest column ends, and before the first row whose time was
-//! never written. What was flushed is complete by then, so only rows younger than the last flush can go this way.
+//! whose values are not. Both are cut: a table ends where its shortest column ends, and before the first row whose time, or a
+//! text that every row has, was never written. What was flushed is complete by then, so only rows younger than the last flush
+//! can go this way.
 
+use hdf5::types::FixedUnicode;
 use hdf5::{Dataset, Group};
 
 use super::cell::{Cell, NO_TIME};
@@ -44,6 +46,15 @@ impl<'a> TableReader<'a> {
             if kept > 0 {
                 break;
             }
+        }
+        Ok(self)
+    }
+
+    /// Cut at the first row without a text in `column`: every row has one there, unless it was never written.
+    pub(super) fn cut_at_blank<const N: usize>(mut self, column: &ColumnSpec) -> Result<Self, Fault> {
+        let texts: Vec<FixedUnicode<N>> = self.read(column)?;
+        if let Some(blank) = texts.iter().position(|text| text.is_empty()) {
+            self.truncate(blank);
         }
         Ok(self)
     }

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use super::RecordingError;
 use super::column::Storage;
+use super::draft::{draft, publish, vacant};
 use super::run::Origin;
-use super::writer::{Writer, draft, publish};
+use super::writer::Writer;
 use crate::model::device::Device;
 use crate::model::recording::{ChildExit, Chunk, DeviceStreams, RunEnd, RunInfo};
 use crate::model::sample::Columns;
@@ -25,12 +26,19 @@ pub fn write_whole(
     ended: Timestamp,
     force: bool,
 ) -> Result<(), RecordingError> {
-    if !force && path.symlink_metadata().is_ok() {
-        return Err(RecordingError::AlreadyExists {
-            path: path.to_path_buf(),
-        });
-    }
+    vacant(path, force)?;
     let draft = draft(path)?;
+    fill(&draft, run, devices, common, ended).map_err(|e| e.of_draft(path))?;
+    publish(draft, path, force)
+}
+
+fn fill(
+    draft: &Path,
+    run: &RunInfo,
+    devices: Vec<WholeDevice>,
+    common: &Chunk,
+    ended: Timestamp,
+) -> Result<(), RecordingError> {
     let mut described = Vec::with_capacity(devices.len());
     let mut streams = Vec::with_capacity(devices.len());
     for (device, columns, stream) in devices {
@@ -41,7 +49,7 @@ pub fn write_whole(
         imported: true,
         ..Origin::default()
     };
-    let mut writer = Writer::create_at(&draft, run, &described, Storage::AtOnce, origin)?;
+    let mut writer = Writer::create_at(draft, run, &described, Storage::AtOnce, origin)?;
     writer.append(common)?;
     writer.append(&Chunk {
         devices: streams,
@@ -51,6 +59,5 @@ pub fn write_whole(
     writer.finish(RunEnd {
         ended,
         exit: ChildExit::Code(0),
-    })?;
-    publish(draft, path, force)
+    })
 }

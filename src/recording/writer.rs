@@ -9,17 +9,15 @@
 //! A file that could not be written is never closed: closing it would take its mark off, and leave a file that claims to be
 //! longer than it is.
 
-use std::fs::Permissions;
 use std::mem::ManuallyDrop;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use hdf5::File;
 use hdf5::file::LibraryVersion;
-use tempfile::TempPath;
 
 use super::baseline::BaselineTable;
 use super::column::{Append, Storage};
+use super::draft::{draft, publish, vacant};
 use super::error::{Fault, RecordingError};
 use super::journal::{ClockTable, EndTable, EventTable, HostTable, StartTable, SweepTable, WarningTable};
 use super::markers::{FaultTable, MarkerTable};
@@ -73,24 +71,22 @@ impl Writer {
         devices: &[(Device, Columns)],
         force: bool,
     ) -> Result<Self, RecordingError> {
-        // Before any work is done; persist() checks again, without a gap in between.
-        if !force && path.symlink_metadata().is_ok() {
-            return Err(RecordingError::AlreadyExists {
-                path: path.to_path_buf(),
-            });
-        }
+        vacant(path, force)?;
         let draft = draft(path)?;
         let storage = Storage::live(run.interval_ns);
-        let mut writer = Self::create_at(&draft, run, devices, storage, Origin::default())?;
-        writer
-            .open
-            .file
-            .start_swmr()
-            .and_then(|()| writer.open.file.flush())
-            .map_err(|e| Fault::from(e).writing(path))?;
+        let made = Self::create_at(&draft, run, devices, storage, Origin::default());
+        let mut writer = made.and_then(Self::start).map_err(|e| e.of_draft(path))?;
         publish(draft, path, force)?;
         writer.path = path.to_path_buf();
         Ok(writer)
+    }
+
+    /// From here on in single-writer mode.
+    fn start(mut self) -> Result<Self, RecordingError> {
+        let file = &self.open.file;
+        let started = file.start_swmr().and_then(|()| file.flush());
+        self.wrote(started.map_err(Fault::from))?;
+        Ok(self)
     }
 
     /// Make the file with all its tables, not in single-writer mode.
@@ -114,7 +110,14 @@ impl Writer {
         });
         let file = builder.create(path).map_err(|e| create(e.to_string()))?;
         close_on_exec(path).map_err(|e| create(e.to_string()))?;
-        let tables = Tables::create(&file, run, devices, storage, origin).map_err(|e| e.writing(path))?;
+        let tables = match Tables::create(&file, run, devices, storage, origin) {
+            Ok(tables) => tables,
+            Err(fault) => {
+                // Closing it would write, and fail again.
+                std::mem::forget(file);
+                return Err(fault.writing(path));
+            }
+        };
         Ok(Self {
             open: ManuallyDrop::new(Open { tables, file }),
             path: path.to_path_buf(),
@@ -274,56 +277,5 @@ impl Tables {
 
     fn write(&mut self) -> Result<(), Fault> {
         self.columns().into_iter().try_for_each(Append::write)
-    }
-}
-
-/// An empty file beside `path`, gone again unless it is published: a recorder that dies before its file can be read leaves
-/// nothing under the name it was to have.
-pub(super) fn draft(path: &Path) -> Result<TempPath, RecordingError> {
-    if path.to_str().is_none() {
-        return Err(RecordingError::NameNotUtf8 {
-            path: path.to_path_buf(),
-        });
-    }
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    if !folder.is_dir() {
-        return Err(RecordingError::NoFolder {
-            dir: folder.to_path_buf(),
-        });
-    }
-    let made = tempfile::Builder::new()
-        .prefix(".powerprof-")
-        .suffix(".h5.partial")
-        // As for any other file: the umask takes away what it should.
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder);
-    match made {
-        Ok(file) => Ok(file.into_temp_path()),
-        Err(e) => Err(RecordingError::Create {
-            path: path.to_path_buf(),
-            detail: e.to_string(),
-        }),
-    }
-}
-
-/// Give a draft its name.
-pub(super) fn publish(draft: TempPath, path: &Path, force: bool) -> Result<(), RecordingError> {
-    let create = |detail: String| RecordingError::Create {
-        path: path.to_path_buf(),
-        detail,
-    };
-    if force {
-        return draft.persist(path).map_err(|e| create(e.error.to_string()));
-    }
-    match draft.persist_noclobber(path) {
-        Ok(()) => Ok(()),
-        Err(_) if path.symlink_metadata().is_ok() => Err(RecordingError::AlreadyExists {
-            path: path.to_path_buf(),
-        }),
-        // A file system that can neither rename without replacing nor link: nothing is there, so an ordinary rename will do.
-        Err(e) => e.path.persist(path).map_err(|e| create(e.error.to_string())),
     }
 }

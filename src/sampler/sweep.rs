@@ -1,6 +1,6 @@
 //! One sweep: every fast sensor that is due, then the slow figures of at most one device, and the driver's buffer of at most one.
 
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::mpsc::{Sender, SyncSender, TrySendError};
 use std::time::Duration;
 
 use super::rhythm::Rhythm;
@@ -24,6 +24,8 @@ pub struct Sweeper {
     samples_turn: usize,
     chunk: Chunk,
     sink: SyncSender<Chunk>,
+    /// Hears of devices that are lost.
+    lost: Sender<String>,
     handed_over: Timestamp,
     anchored: Timestamp,
 }
@@ -52,7 +54,13 @@ impl Polled {
 }
 
 impl Sweeper {
-    pub fn new(sensors: Vec<Box<dyn Sensor>>, interval: Duration, polling: Polling, sink: SyncSender<Chunk>) -> Self {
+    pub fn new(
+        sensors: Vec<Box<dyn Sensor>>,
+        interval: Duration,
+        polling: Polling,
+        sink: SyncSender<Chunk>,
+        lost: Sender<String>,
+    ) -> Self {
         let now = clock::now();
         let devices: Vec<Polled> = sensors
             .into_iter()
@@ -74,6 +82,7 @@ impl Sweeper {
             samples_turn: 0,
             chunk,
             sink,
+            lost,
             handed_over: now,
             anchored: now.plus_nanos(-ANCHOR_NS),
         }
@@ -259,6 +268,8 @@ impl Sweeper {
                 polled.power_due = None;
                 polled.state_due = None;
                 polled.samples_due = None;
+                // Nobody may want to know.
+                let _ = self.lost.send(format!("{}: {error}", polled.sensor.device().id));
                 SensorEventKind::Lost
             }
         };

@@ -77,6 +77,7 @@ pub fn discover(request: &Request) -> Discovery {
     }
     find_rapl(request, &mut found);
     find_hwmon(request, &mut found);
+    found.findings.extend(none_of_those_asked_for(request, &found));
 
     let has = |kind| found.sensors.iter().any(|s| s.device().kind == kind);
     if has(DeviceKind::Module) && !has(DeviceKind::Cpu) {
@@ -131,6 +132,24 @@ fn no_library(error: &OpenError, has_card: bool) -> Finding {
         }
         _ => Finding::new(Family::Nvml, Status::Blocked, error.to_string()).hint(error.hint()),
     }
+}
+
+/// GPUs that were listed, on a machine that has none: no family knows that one was meant.
+fn none_of_those_asked_for(request: &Request, found: &Discovery) -> Option<Finding> {
+    let GpuSelection::Listed(listed) = &request.gpus else {
+        return None;
+    };
+    let has_gpu = found.sensors.iter().any(|s| s.device().kind == DeviceKind::Gpu);
+    let told = found
+        .findings
+        .iter()
+        .any(|f| f.family == Family::Nvml && f.is_warning());
+    if listed.is_empty() || has_gpu || told || request.simulate.is_some() {
+        return None;
+    }
+    let detail = format!("no GPU `{}` on this machine", listed.join(","));
+    let hint = "`powerprof doctor` says which GPUs there are, and why not; `--gpus none` asks for none";
+    Some(Finding::new(Family::Nvml, Status::Blocked, detail).hint(hint))
 }
 
 /// A PCI device of NVIDIA's (vendor 0x10de) that is a display or 3D controller (class 0x03....).
@@ -273,6 +292,26 @@ mod tests {
         let cpuinfo = "processor : 0\nmodel name : Intel(R) Xeon(R)\nflags\t\t: fpu sgx sgx_lc\n";
         fs::write(root.path().join("proc/cpuinfo"), cpuinfo).expect("a file");
         assert!(told(&discover(&request)));
+    }
+
+    #[test]
+    fn gpus_that_were_asked_for_on_a_machine_without_any_are_worth_a_warning() {
+        let found = Discovery {
+            sensors: Vec::new(),
+            findings: vec![Finding::new(Family::Nvml, Status::Absent, "no libnvidia-ml.so.1 found")],
+            simulated: None,
+        };
+        let told = |gpus: GpuSelection| {
+            let request = Request {
+                gpus,
+                ..Request::default()
+            };
+            none_of_those_asked_for(&request, &found).is_some_and(|finding| finding.is_warning())
+        };
+        assert!(told(GpuSelection::Listed(vec!["0".into()])));
+        assert!(!told(GpuSelection::Listed(Vec::new())));
+        assert!(!told(GpuSelection::All));
+        assert!(!told(GpuSelection::Visible("0".into())));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | the child's | it ran; 128 + N where signal N ended it |
 //! | 127, 126 | the command was not found, is not executable |
-//! | 125 | powerprof itself failed before the child ran, or a sensor did under `--strict` |
+//! | 125 | powerprof itself failed before the child ran; under `--strict`, a sensor was missing then or was lost later |
 //! | 2 | the command line could not be understood |
 //! | 1 | a command that reads recordings failed, or a `--fail-if` condition held |
 

@@ -75,20 +75,22 @@ impl Signals {
         Ok(Self { descriptor, inherited })
     }
 
-    /// Whether a signal that asks for the end (SIGINT, SIGQUIT, SIGTERM, SIGHUP) comes within `patience`; waits as long otherwise.
-    pub fn arrives_within(&self, patience: Duration) -> bool {
+    /// The signal that asks for the end (SIGINT, SIGQUIT, SIGTERM, SIGHUP) and comes within `patience`; waits as long otherwise.
+    pub fn arrives_within(&self, patience: Duration) -> Option<Signal> {
         let until = Instant::now() + patience;
         loop {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return false;
+                return None;
             }
             let mut ready = [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)];
             let _ = poll(&mut ready, PollTimeout::from(left.as_millis().clamp(1, 1000) as u16));
             while let Ok(Some(info)) = self.descriptor.read_signal() {
-                let signal = Signal::try_from(info.ssi_signo as i32);
-                if signal.is_ok_and(|s| FROM_TERMINAL.contains(&s) || matches!(s, Signal::SIGTERM | Signal::SIGHUP)) {
-                    return true;
+                let Ok(signal) = Signal::try_from(info.ssi_signo as i32) else {
+                    continue;
+                };
+                if FROM_TERMINAL.contains(&signal) || matches!(signal, Signal::SIGTERM | Signal::SIGHUP) {
+                    return Some(signal);
                 }
             }
         }

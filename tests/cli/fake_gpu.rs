@@ -229,11 +229,15 @@ fn a_call_that_hangs_delays_neither_the_child_nor_its_end() {
 }
 
 #[test]
-fn strict_fails_without_a_gpu_library_and_says_why() {
+fn a_gpu_that_is_missing_is_told_once_and_kept() {
     let place = Place::new();
-    let output = place.record(&["--strict", "--gpus", "0", "--", "true"]);
-    assert_eq!(output.status.code(), Some(125), "{}", stderr(&output));
-    assert!(stderr(&output).contains("no-such-library.so"), "{}", stderr(&output));
+    let output = with_gpus(&place, &constant(200.0), &["--quiet", "--gpus", "0,9", "--", "true"])
+        .output()
+        .expect("powerprof runs");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let missing = "no GPU `9` on this machine";
+    assert_eq!(stderr(&output).matches(missing).count(), 1, "{}", stderr(&output));
+    assert!(place.report()["warnings"].to_string().contains(missing));
 }
 
 #[test]

@@ -102,6 +102,32 @@ fn ranks_have_stacks_of_their_own() {
     assert!(number(&train["wall_s"]) >= 0.19 && number(&train["wall_s"]) < number(&report["total"]["wall_s"]));
 }
 
+/// One stamp of the future must not move what comes after it.
+const STAMPED_AHEAD: &str = r#"
+import os, time
+pipe = os.open(os.environ["POWERPROF_MARKERS"], os.O_WRONLY)
+mark = lambda line, ahead=0: os.write(pipe, f"{line} t={time.monotonic_ns() + ahead * 10**9}\n".encode())
+mark("begin load"); time.sleep(0.1); mark("end load", ahead=1800)
+mark("begin train"); time.sleep(0.5); mark("end train samples=10"); time.sleep(0.1)
+"#;
+
+#[test]
+fn a_stamp_of_the_future_is_replaced_and_told_and_moves_nothing() {
+    let place = Place::new();
+    let output = place.record(&["--quiet", "--", "python3", "-c", STAMPED_AHEAD]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let report = place.report();
+    let wall = |path: &str| number(&phase(&report, path)["wall_s"]);
+    // Not all of the half second: what is stamped between a marker and its arrival is moved up to that.
+    assert!(wall("train") > 0.25, "{}", wall("train"));
+    assert!(wall("load") + wall("train") < number(&report["total"]["wall_s"]));
+    let warnings = report["warnings"].to_string();
+    assert!(
+        warnings.contains("`end load t=") && warnings.contains("ahead of"),
+        "{warnings}"
+    );
+}
+
 #[test]
 fn a_run_without_markers_is_all_unattributed() {
     let place = Place::new();

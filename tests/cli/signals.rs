@@ -1,7 +1,7 @@
 //! Signals while a child runs, sent to powerprof alone and typed at a terminal.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -66,6 +66,34 @@ fn a_child_that_termination_ends_gives_143() {
     send(&child, Signal::SIGTERM);
     assert_eq!(end(child).code(), Some(143));
     assert_eq!(place.report()["run"]["complete"], true);
+}
+
+#[test]
+fn a_signal_before_the_command_runs_has_its_own_status_and_leaves_nothing() {
+    for (signal, status) in [
+        (Signal::SIGTERM, 143),
+        (Signal::SIGHUP, 129),
+        (Signal::SIGINT, 130),
+        (Signal::SIGQUIT, 131),
+    ] {
+        let place = Place::new();
+        let mut child = place
+            .powerprof(["-o", "run.h5", "--idle-baseline", "1h", "--", "touch", "ran"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("powerprof runs");
+        let talk = BufReader::new(child.stderr.take().expect("a pipe"));
+        let mut lines = talk.lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.contains("watching the idle machine")));
+        send(&child, signal);
+        assert_eq!(end(child).code(), Some(status), "{signal}");
+        let last = lines.last().unwrap_or_default();
+        assert!(last.contains(signal.as_str()), "{last}");
+        assert!(
+            !place.file("ran").exists() && !place.file("run.h5").exists(),
+            "{signal}"
+        );
+    }
 }
 
 #[test]

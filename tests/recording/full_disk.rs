@@ -94,3 +94,38 @@ fn what_was_flushed_before_a_full_disk_can_be_read() {
     recover(&path, None, false).unwrap();
     check();
 }
+
+/// Columns are written one after another, and the disk may fill up between two of them: the place of a row is there and its text
+/// is not.
+#[test]
+fn rows_of_which_only_the_time_was_written_are_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.h5");
+    let devices = [made::gpu(0)];
+    let mut writer = Writer::create(&path, &made::run(), &devices, false).unwrap();
+    writer.append(&made::chunk(&devices, 0, 2000)).unwrap();
+    let end = RunEnd {
+        ended: made::time(2000),
+        exit: ChildExit::Code(0),
+    };
+    writer.finish(end).unwrap();
+    let read = || {
+        let recording = Reader::open(&path).unwrap().recording().unwrap();
+        (recording.markers, recording.events)
+    };
+    let before = read();
+    assert!(!before.0.is_empty() && !before.1.is_empty());
+
+    let file = hdf5::File::open_rw(&path).unwrap();
+    for (table, times) in [("markers", &["t", "arrival"][..]), ("events", &["t"])] {
+        for column in file.group(table).unwrap().datasets().unwrap() {
+            let rows = column.size();
+            column.resize((rows + 3,)).unwrap();
+            if times.iter().any(|time| column.name() == format!("/{table}/{time}")) {
+                column.write_slice(&[made::time(1990).as_nanos(); 3], rows..).unwrap();
+            }
+        }
+    }
+    file.close().unwrap();
+    assert_eq!(read(), before);
+}

@@ -1,0 +1,96 @@
+//! The way of a file to its name: made beside it, and put there once it can be read.
+//!
+//! Invariants: nothing but a file, or a link, is ever replaced, whatever `--force` says: a rename would end a device or a FIFO. A recorder
+//! that dies before its file can be read leaves nothing under the name.
+
+use std::fs::Permissions;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::Path;
+
+use tempfile::TempPath;
+
+use super::RecordingError;
+
+/// Whether a recording may take the name `path`; one that stands there gives way to `force` alone.
+pub fn vacant(path: &Path, force: bool) -> Result<(), RecordingError> {
+    if let Some(kind) = obstacle(path) {
+        return Err(RecordingError::NotAFile {
+            path: path.to_path_buf(),
+            kind,
+        });
+    }
+    if !force && path.symlink_metadata().is_ok() {
+        return Err(RecordingError::AlreadyExists {
+            path: path.to_path_buf(),
+        });
+    }
+    Ok(())
+}
+
+/// What stands at `path`, or behind the link there, if it is no file.
+fn obstacle(path: &Path) -> Option<&'static str> {
+    // As /dev/stdout is: there may be a file behind it, and the link itself would be lost.
+    if path.read_link().is_ok_and(|behind| behind.starts_with("/proc")) {
+        return Some("an open stream");
+    }
+    let kind = path.metadata().ok()?.file_type();
+    match kind {
+        _ if kind.is_file() => None,
+        _ if kind.is_dir() => Some("a folder"),
+        _ if kind.is_fifo() => Some("a FIFO"),
+        _ if kind.is_socket() => Some("a socket"),
+        _ => Some("a device"),
+    }
+}
+
+/// An empty file beside `path`, gone again unless it is published.
+pub(super) fn draft(path: &Path) -> Result<TempPath, RecordingError> {
+    if path.to_str().is_none() {
+        return Err(RecordingError::NameNotUtf8 {
+            path: path.to_path_buf(),
+        });
+    }
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    if !folder.is_dir() {
+        return Err(RecordingError::NoFolder {
+            dir: folder.to_path_buf(),
+        });
+    }
+    let made = tempfile::Builder::new()
+        .prefix(".powerprof-")
+        .suffix(".h5.partial")
+        // As for any other file: the umask takes away what it should.
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder);
+    match made {
+        Ok(file) => Ok(file.into_temp_path()),
+        Err(e) => Err(RecordingError::Create {
+            path: path.to_path_buf(),
+            detail: e.to_string(),
+        }),
+    }
+}
+
+/// Give a draft its name.
+pub(super) fn publish(draft: TempPath, path: &Path, force: bool) -> Result<(), RecordingError> {
+    let create = |detail: String| RecordingError::Create {
+        path: path.to_path_buf(),
+        detail,
+    };
+    // Again: something may stand there now.
+    vacant(path, force)?;
+    if force {
+        return draft.persist(path).map_err(|e| create(e.error.to_string()));
+    }
+    match draft.persist_noclobber(path) {
+        Ok(()) => Ok(()),
+        Err(_) if path.symlink_metadata().is_ok() => Err(RecordingError::AlreadyExists {
+            path: path.to_path_buf(),
+        }),
+        // A file system that can neither rename without replacing nor link: nothing is there, so an ordinary rename will do.
+        Err(e) => e.path.persist(path).map_err(|e| create(e.error.to_string())),
+    }
+}
