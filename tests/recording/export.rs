@@ -71,6 +71,7 @@ fn trace_has_the_phases_and_every_change_of_power() {
             samples: Some(8),
             tokens: None,
             closed: true,
+            cut: false,
         }],
         ranks: vec![RankDevices { rank: 1, devices: None }],
         ..Spans::default()
