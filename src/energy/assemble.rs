@@ -18,6 +18,7 @@ use crate::model::units::Seconds;
 use super::Options;
 use super::attribute;
 use super::checks;
+use super::events;
 use super::nodes::{self, Node, Together};
 use super::part::{self, Common, Part};
 use super::timeline::Timeline;
@@ -150,7 +151,8 @@ fn of_node<'a, E: Send>(
     };
     let devices = recording.devices.iter().zip(&ownership.ranks);
     let mut parts = Vec::with_capacity(recording.devices.len());
-    for (part, found) in side_by_side(&common, devices, streams)? {
+    for (part, mut found) in side_by_side(&common, devices, streams)? {
+        events::tell(recording, part.device, &mut found);
         parts.push(part);
         checks.extend(found);
     }
