@@ -53,6 +53,7 @@ fn when_and_why(recording: &Recording, event: &SensorEvent) -> String {
 mod tests {
     use super::*;
     use crate::energy::laws::{gpu, recording};
+    use crate::model::device::DeviceId;
     use crate::model::time::Timestamp;
 
     fn told(status: CheckStatus, events: &[(f64, SensorEventKind)]) -> Check {
@@ -81,6 +82,27 @@ mod tests {
         let check = told(CheckStatus::Pass, &[(1.0, SensorEventKind::Lost)]);
         assert_eq!(check.status, CheckStatus::Warn);
         assert_eq!(check.detail, "as it is; lost after 1.00 s: it was lost");
+    }
+
+    #[test]
+    fn a_device_of_another_node_or_number_is_another_one() {
+        let mut recording = recording(vec![gpu(0)], 10_000, &[]);
+        recording.events.push(SensorEvent {
+            t: Timestamp::from_nanos(1_000_000_000),
+            device: "gpu0".into(),
+            kind: SensorEventKind::Lost,
+            detail: "gone".into(),
+        });
+        for (id, is_it) in [("gpu0", true), ("node17:gpu0", true), ("gpu1", false), ("igpu0", false)] {
+            recording.devices[0].id = DeviceId(id.into());
+            let mut checks = [Check {
+                name: format!("coverage:{id}"),
+                status: CheckStatus::Pass,
+                detail: String::new(),
+            }];
+            tell(&recording, &recording.devices[0], &mut checks);
+            assert_eq!(checks[0].detail.contains("gone"), is_it, "{id}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::examined::Examined;
-use super::precision::{Expected, PLACES, REPEATED_FOR_S};
+use super::precision::{Expected, PLACES, Precision, REPEATED_FOR_S};
 use crate::model::analysis::Grade;
 use crate::model::device::{SensorTiming, Source};
 use crate::sensors::finding::{Finding, Status};
@@ -27,9 +27,9 @@ pub fn render(findings: &[Finding], examined: &[Examined], watched: Duration) ->
         "\nseen: while the sensors were watched for {seconds}. expected: from published measurements of such boards, or from your own\n\
          calibration; a window is not seen at rest, `powerprof calibrate` measures it, and so does each recording with short phases.\n\
          precision: half-width of the 95 % interval that `powerprof report` would give a phase of that length, executed once (the middle\n\
-         of {PLACES} places in the sensor's period where it may begin), and again and again for {REPEATED_FOR_S:.0} s: a made-up load (phases\n\
-         at 4/5 of the limit, the rest at 1/4, scattering by a few percent) is played to a sensor of this rhythm and analysed as a\n\
-         recording is. The sensor's own tolerance comes on top of it.\n"
+         of what it gets at {PLACES} places in the sensor's period), and again and again for {REPEATED_FOR_S:.0} s: a made-up load (phases at 4/5 of the\n\
+         limit, the rest at 1/4, scattering by a few percent) is played to a sensor of this rhythm and analysed as a recording is. The\n\
+         sensor's own tolerance comes on top of it.\n"
     );
     text
 }
@@ -106,9 +106,8 @@ fn describe(e: &Examined) -> String {
                 row(
                     "precision",
                     format!(
-                        "a phase of {length}: once {}{}, repeated {}",
-                        expected(&p.once),
-                        places(p.once_unresolved),
+                        "a phase of {length}: once {}, repeated {}",
+                        once(p),
                         expected(&p.repeated)
                     ),
                 );
@@ -161,10 +160,15 @@ fn expected(e: &Expected) -> String {
     }
 }
 
-/// How much luck one execution needs, where it needs any.
-fn places(unresolved: usize) -> String {
-    match unresolved {
-        0 | PLACES => String::new(),
-        some => format!(" (at {some} of {PLACES} places not resolved)"),
+/// One execution, and how much luck it needs where it needs any.
+fn once(p: &Precision) -> String {
+    let unresolved = p.once_unresolved;
+    match p.once.relative_u95 {
+        _ if [0, PLACES].contains(&unresolved) => expected(&p.once),
+        Some(_) => format!(
+            "{} but not resolved at {unresolved} of {PLACES} places",
+            expected(&p.once)
+        ),
+        None => format!("not resolved at {unresolved} of {PLACES} places"),
     }
 }
