@@ -38,6 +38,7 @@ fn instance(phase: usize, start: i64, end: i64) -> SpanInstance {
         samples: None,
         tokens: None,
         closed: true,
+        cut: false,
     }
 }
 

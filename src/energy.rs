@@ -22,6 +22,7 @@ mod combine;
 mod counter;
 mod curve;
 mod edges;
+mod events;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]

@@ -2,27 +2,28 @@
 //!
 //! Owns which device counts in the totals and how the parts of the answer close. Streams are in memory while their device is analysed.
 
+mod rows;
+
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use crate::model::analysis::{
-    Analysis, Check, CheckStatus, DeviceAnalysis, DeviceEnergy, EnergyEstimate, PhaseAnalysis, RunSummary, Unattributed,
-};
-use crate::model::device::{Device, DeviceKind};
+use self::rows::{Placed, Row, device_energies, device_row, phase, present};
+use crate::model::analysis::{Analysis, Check, CheckStatus, PhaseAnalysis, RunSummary, Unattributed};
+use crate::model::device::Device;
 use crate::model::recording::{DeviceStreams, Recording};
 use crate::model::span::Spans;
 use crate::model::time::Interval;
-use crate::model::units::{Joules, Seconds, Watts};
+use crate::model::units::Seconds;
 
 use super::Options;
 use super::attribute;
 use super::checks;
+use super::events;
 use super::nodes::{self, Node, Together};
 use super::part::{self, Common, Part};
-use super::state::Means;
 use super::timeline::Timeline;
-use super::uncertainty::{self, Figure, exact_seconds};
-use super::work::{self, Work};
+use super::uncertainty::{self, exact_seconds};
+use super::work;
 
 /// Analyse a recording. `streams` gives a device's readings, and is asked for one device after the other.
 pub fn analyze<E: Send>(
@@ -46,6 +47,8 @@ pub fn analyze_nodes<E: Send>(
     let (spans, run): (&Spans, Interval) = (spans, *run);
     let labels = nodes::labels(nodes);
     let (mut parts, mut checks, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
+    // Phases in which a rank ran on what is not recorded.
+    let mut lacks = vec![false; spans.phases.len()];
     for (n, node) in nodes.iter().enumerate() {
         let mut found = of_node(node, options, |device| streams(n, device))?;
         if nodes.len() > 1 {
@@ -57,10 +60,14 @@ pub fn analyze_nodes<E: Send>(
             run: node.recording.interval(),
         };
         parts.extend(found.parts.into_iter().map(place));
+        for (lacks, phase) in lacks.iter_mut().zip(&own[n]) {
+            *lacks |= phase.is_some_and(|phase| found.lacks[phase]);
+        }
         checks.extend(found.checks);
         warnings.extend(found.warnings);
     }
     let work = work::collect(spans);
+    warnings.extend(work::warnings(spans, &work));
     let summed: Vec<&Placed> = parts
         .iter()
         .filter(|p| p.part.in_total && !p.part.figures.is_empty())
@@ -70,9 +77,10 @@ pub fn analyze_nodes<E: Send>(
     }
     let sum = |row: Row| uncertainty::sum(summed.iter().filter_map(|p| Some((p.figure(row)?, p.part.device))));
     let phases: Vec<PhaseAnalysis> = (0..spans.phases.len())
-        .map(|i| phase(spans, i, &work[i], sum(Row::Phase(i)), &parts))
+        .map(|i| phase(spans, i, &work[i], sum(Row::Phase(i)), &parts, lacks[i]))
         .collect();
-    let tops: f64 = phases.iter().filter(|p| p.depth == 0).map(|p| p.wall.get()).sum();
+    let tops = phases.iter().filter(|p| p.depth == 0);
+    let tops: f64 = tops.filter_map(|p| p.wall).map(Seconds::get).sum();
     let overlapping = work::overlap_of_tops(spans) > 0;
     let idle = if overlapping {
         exact_seconds(work::outside_nanos(spans, run))
@@ -105,6 +113,8 @@ struct Found<'a> {
     parts: Vec<Part<'a>>,
     checks: Vec<Check>,
     warnings: Vec<String>,
+    /// For each of its phases, whether a rank in it ran on a GPU that is not recorded.
+    lacks: Vec<bool>,
 }
 
 impl Found<'_> {
@@ -141,7 +151,8 @@ fn of_node<'a, E: Send>(
     };
     let devices = recording.devices.iter().zip(&ownership.ranks);
     let mut parts = Vec::with_capacity(recording.devices.len());
-    for (part, found) in side_by_side(&common, devices, streams)? {
+    for (part, mut found) in side_by_side(&common, devices, streams)? {
+        events::tell(recording, part.device, &mut found);
         parts.push(part);
         checks.extend(found);
     }
@@ -149,6 +160,7 @@ fn of_node<'a, E: Send>(
         parts,
         checks,
         warnings,
+        lacks: ownership.lacks,
     })
 }
 
@@ -196,112 +208,6 @@ fn side_by_side<'a, 'r, E: Send>(
     let mut done: Vec<_> = done?.into_iter().flatten().collect();
     done.sort_by_key(|(i, _)| *i);
     Ok(done.into_iter().map(|(_, found)| found).collect())
-}
-
-/// A row of the answer.
-#[derive(Debug, Clone, Copy)]
-enum Row {
-    Phase(usize),
-    Outside,
-    Whole,
-}
-
-/// A device's part, and where its node's phases stand among all.
-struct Placed<'a> {
-    part: Part<'a>,
-    own: &'a [Option<usize>],
-    /// Of its node.
-    run: Interval,
-}
-
-impl Placed<'_> {
-    /// Place of a row among the part's own: its phases, then outside, then the whole.
-    fn at(&self, row: Row) -> Option<usize> {
-        let phases = self.own.iter().flatten().count();
-        match row {
-            Row::Phase(i) => self.own[i],
-            Row::Outside => Some(phases),
-            Row::Whole => Some(phases + 1),
-        }
-    }
-
-    fn figure(&self, row: Row) -> Option<&Figure> {
-        self.part.figures.get(self.at(row)?)
-    }
-
-    fn means(&self, row: Row) -> Option<&Means> {
-        self.part.means.get(self.at(row)?)
-    }
-}
-
-fn present(figure: Option<Figure>) -> EnergyEstimate {
-    figure.map_or(EnergyEstimate::UNKNOWN, |f| f.present())
-}
-
-/// What each device drew in a row; a device whose node never was in that phase has no part in it.
-fn device_energies(parts: &[Placed], row: Row) -> Vec<DeviceEnergy> {
-    let took_part = parts.iter().filter(|p| p.at(row).is_some());
-    let one = |placed: &Placed| DeviceEnergy {
-        id: placed.part.device.id.to_string(),
-        energy: present(placed.figure(row).copied()),
-    };
-    took_part.map(one).collect()
-}
-
-/// Mean power; over no time there is none.
-fn mean_power(energy: &EnergyEstimate, wall: Seconds) -> Option<Watts> {
-    energy.joules.filter(|_| wall.get() > 0.0).map(|joules| joules / wall)
-}
-
-fn phase(spans: &Spans, i: usize, work: &Work, figure: Option<Figure>, parts: &[Placed]) -> PhaseAnalysis {
-    let energy = present(figure);
-    let wall = Seconds(exact_seconds(work.wall_ns));
-    let gpus = || {
-        parts
-            .iter()
-            .filter(|p| p.part.device.kind == DeviceKind::Gpu)
-            .filter_map(|p| p.means(Row::Phase(i)))
-    };
-    let utilization: Vec<f64> = gpus().filter_map(|m| m.utilization_pct).collect();
-    let memory: Vec<f64> = gpus().filter_map(|m| m.memory_bytes).collect();
-    let known = |values: &[f64]| (!values.is_empty()).then(|| values.iter().sum::<f64>());
-    let rate = |per: f64| work.samples.filter(|_| per > 0.0).map(|n| n as f64 / per);
-    PhaseAnalysis {
-        path: spans.phases[i].path.clone(),
-        name: spans.phases[i].name.clone(),
-        depth: spans.phases[i].depth,
-        count: work.count,
-        wall,
-        mean_power: mean_power(&energy, wall),
-        samples: work.samples,
-        tokens: work.tokens,
-        samples_per_s: rate(wall.get()),
-        samples_per_s_per_w: energy.joules.and_then(|Joules(joules)| rate(joules)),
-        mean_utilization_pct: known(&utilization).map(|sum| sum / utilization.len() as f64),
-        mean_memory_bytes: known(&memory),
-        devices: device_energies(parts, Row::Phase(i)),
-        energy,
-    }
-}
-
-fn device_row(placed: &Placed) -> DeviceAnalysis {
-    let Placed { part, run, .. } = placed;
-    let energy = present(placed.figure(Row::Whole).copied());
-    let means = placed.means(Row::Whole).copied().unwrap_or_default();
-    DeviceAnalysis {
-        device: part.device.clone(),
-        timing: part.timing,
-        mean_power: mean_power(&energy, Seconds(exact_seconds(run.nanos()))),
-        energy,
-        max_power: part.max_power.map(Watts),
-        mean_utilization_pct: means.utilization_pct,
-        mean_memory_bytes: means.memory_bytes,
-        max_memory_bytes: part.max_memory,
-        call_share: part.call_share,
-        origin: part.origin,
-        in_total: part.in_total,
-        found: part.found,
-    }
 }
 
 /// The sums hold by construction; what may stand in a reader's way of adding up the rows is said.

@@ -12,7 +12,7 @@ use crate::model::marker::{MarkerEvent, MarkerFaults, MarkerVerb};
 use crate::model::recording::{DeviceStreams, HostInfo, Recording, RunInfo};
 use crate::model::sample::{HostStream, PowerStream, SweepStream, Times};
 use crate::model::time::Timestamp;
-use crate::model::units::Watts;
+use crate::model::units::{Seconds, Watts};
 
 const MS: i64 = 1_000_000;
 
@@ -299,7 +299,7 @@ proptest! {
         }
         let analysis = run(&recording, &streams);
         let tops = analysis.phases.iter().filter(|p| p.depth == 0);
-        let wall: f64 = tops.map(|p| p.wall.get()).sum::<f64>() + analysis.unattributed.wall.get();
+        let wall: f64 = tops.filter_map(|p| p.wall).map(Seconds::get).sum::<f64>() + analysis.unattributed.wall.get();
         prop_assert_eq!(wall, analysis.run.wall.get());
         let total = analysis.total.joules.expect("a total").get();
         let devices: f64 = analysis.devices.iter().map(|d| d.energy.joules.expect("a device").get()).sum();

@@ -23,6 +23,8 @@ const EXAMPLES: usize = 8;
 struct Open {
     node: usize,
     start: Timestamp,
+    /// As its marker has it.
+    stamp: Timestamp,
     index: Option<u64>,
     samples: Option<u64>,
     tokens: Option<u64>,
@@ -116,6 +118,7 @@ impl Builder {
         rank.stack.push(Open {
             node,
             start: t,
+            stamp: event.t,
             index: event.index,
             samples: event.samples,
             tokens: event.tokens,
@@ -156,9 +159,9 @@ impl Builder {
                 event.rank, event.name
             );
             self.example(text);
-            self.close(event.rank, t, false, None, None);
+            self.close(event.rank, (t, Some(event.t)), false, None, None);
         }
-        self.close(event.rank, t, true, event.samples, event.tokens);
+        self.close(event.rank, (t, Some(event.t)), true, event.samples, event.tokens);
     }
 
     fn mark(&mut self, event: &MarkerEvent) {
@@ -189,8 +192,15 @@ impl Builder {
         self.metrics.push((metric, node));
     }
 
-    /// Take the innermost span off its rank's stack; its work counts for the span around it too.
-    fn close(&mut self, rank: u32, end: Timestamp, closed: bool, samples: Option<u64>, tokens: Option<u64>) {
+    /// Take the innermost span off its rank's stack; its work counts for the span around it too. `end`: in the run, and as stamped.
+    fn close(
+        &mut self,
+        rank: u32,
+        (end, stamp): (Timestamp, Option<Timestamp>),
+        closed: bool,
+        samples: Option<u64>,
+        tokens: Option<u64>,
+    ) {
         let Some(state) = self.ranks.get_mut(&rank) else {
             return;
         };
@@ -209,6 +219,7 @@ impl Builder {
             samples,
             tokens,
             closed,
+            cut: end <= open.start && stamp != Some(open.stamp),
         });
     }
 
@@ -255,7 +266,7 @@ impl Builder {
                     self.nodes[node].name
                 );
                 self.example(text);
-                self.close(rank, self.run.end, false, None, None);
+                self.close(rank, (self.run.end, None), false, None, None);
             }
         }
         let (order, phases) = self.preorder();

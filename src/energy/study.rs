@@ -16,6 +16,7 @@ use crate::model::device::{Device, DeviceKind};
 use crate::model::recording::{DeviceStreams, Recording};
 use crate::model::study::{Study, StudyFigure};
 use crate::model::time::{Interval, Timestamp};
+use crate::model::units::Seconds;
 
 /// Between two samples, and how many make a row (wandb 0.12.9).
 const SAMPLE_NS: i64 = 2_000_000_000;
@@ -35,8 +36,8 @@ pub fn study(recording: &Recording, analysis: &Analysis, gpu: Option<(&Device, &
     let power = mean(&rows);
     let exact = Exact { analysis };
     let (train, infer) = (exact.phase("train"), exact.phase("infer").or(exact.phase("validate")));
-    let run_time = train.map(|p| p.wall.get());
-    let train_speed = train.and_then(|p| per(exact.trained(), Some(p.wall.get())));
+    let run_time = train.and_then(|p| p.wall).map(Seconds::get);
+    let train_speed = train.and_then(|p| per(exact.trained(), p.wall.map(Seconds::get)));
     let mut figures = vec![
         StudyFigure {
             name: "training_speed",
@@ -65,7 +66,7 @@ pub fn study(recording: &Recording, analysis: &Analysis, gpu: Option<(&Device, &
             name: "power_efficiency",
             unit: "samples/s/W",
             study: per(train_speed, power),
-            exact: exact.steps("train").and_then(|p| per(p.samples.map(|n| n as f64), exact.gpu_joules(p))),
+            exact: exact.steps("train").and_then(|p| per(exact.measured(p), exact.gpu_joules(p))),
             method: "study: training speed over that mean power; exact: samples of the steps over the energy of all GPUs in them".into(),
         },
         StudyFigure {
@@ -197,6 +198,11 @@ impl<'a> Exact<'a> {
         Some(all.saturating_sub(evaluated) as f64)
     }
 
+    /// Samples of a phase whose energy is that of all of them.
+    fn measured(&self, phase: &PhaseAnalysis) -> Option<f64> {
+        phase.samples.filter(|_| phase.whole_energy).map(|n| n as f64)
+    }
+
     fn gpus(&self) -> impl Iterator<Item = &'a crate::model::analysis::DeviceAnalysis> {
         self.analysis
             .devices
@@ -224,7 +230,7 @@ impl<'a> Exact<'a> {
     fn mean_power(&self, path: &str, device: &str) -> Option<f64> {
         let phase = self.phase(path)?;
         let joules = phase.devices.iter().find(|d| d.id == device)?.energy.joules?;
-        per(Some(joules.get()), Some(phase.wall.get()))
+        per(Some(joules.get()), phase.wall.map(Seconds::get))
     }
 }
 

@@ -195,10 +195,13 @@ pub struct PhaseAnalysis {
     pub depth: usize,
     /// Executions per rank (the most of any rank).
     pub count: u64,
-    /// Union over ranks.
-    pub wall: Seconds,
+    /// Union over ranks; `None` where nothing is left of any execution's time.
+    pub wall: Option<Seconds>,
     pub energy: EnergyEstimate,
     pub mean_power: Option<Watts>,
+    /// Whether `wall` is the time of all of its work, and `energy` the energy: else nothing is divided by them.
+    pub whole_time: bool,
+    pub whole_energy: bool,
     pub samples: Option<u64>,
     pub tokens: Option<u64>,
     pub samples_per_s: Option<f64>,

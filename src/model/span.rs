@@ -31,6 +31,9 @@ pub struct SpanInstance {
     pub tokens: Option<u64>,
     /// Whether its `end` was heard. An open span is closed at the end of its parent or of the run, and counted in [`SpanFaults`].
     pub closed: bool,
+    /// Whether nothing is left of its time: its markers lie outside the run, or before a marker ahead of them. How long it took is not
+    /// known then; a span whose markers bear one and the same time took none.
+    pub cut: bool,
 }
 
 /// A metric line, and the phase it was written in.

@@ -72,10 +72,14 @@ impl Change {
 /// What one run says about a phase, or about all of the run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Side {
-    wall: Seconds,
+    wall: Option<Seconds>,
     energy: EnergyEstimate,
     samples: Option<u64>,
     tokens: Option<u64>,
+    /// Whether time and energy are those of all of the work.
+    whole_time: bool,
+    whole_energy: bool,
+    holds_estimate: bool,
 }
 
 /// A phase in both runs; `None` where a run lacks it.
@@ -87,13 +91,12 @@ pub struct Pair {
     depth: usize,
     base: Option<Side>,
     other: Option<Side>,
-    holds_estimate: bool,
 }
 
 /// Two runs side by side.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
-    /// Phases of the base in its order, then those only the other has, then the whole run.
+    /// Phases of the base in its order, those only the other has behind their siblings, then the whole run.
     pub pairs: Vec<Pair>,
     /// Both runs used the same devices, so that the sensors' tolerance cancels.
     pub same_devices: bool,
@@ -111,8 +114,11 @@ impl Comparison {
             .iter()
             .map(|p| Pair::of_phases(Some(p), find(other, &p.path).as_ref()))
             .collect();
-        let only_other = other.phases.iter().filter(|p| find(base, &p.path).is_none());
-        pairs.extend(only_other.map(|p| Pair::of_phases(None, Some(p))));
+        // In preorder a phase's parent is in its place before it.
+        for only in other.phases.iter().filter(|p| find(base, &p.path).is_none()) {
+            let at = behind_siblings(&pairs, &only.path);
+            pairs.insert(at, Pair::of_phases(None, Some(only)));
+        }
         pairs.push(Pair::of_runs(base, other));
         let same_devices = identities(base) == identities(other);
         Self {
@@ -144,41 +150,45 @@ impl Comparison {
 
 impl Pair {
     fn of_phases(base: Option<&PhaseAnalysis>, other: Option<&PhaseAnalysis>) -> Self {
+        let estimate = |p: &PhaseAnalysis| {
+            p.energy.method == Method::Estimate || p.devices.iter().any(|d| d.energy.method == Method::Estimate)
+        };
         let side = |p: &PhaseAnalysis| Side {
             wall: p.wall,
             energy: p.energy,
             samples: p.samples,
             tokens: p.tokens,
+            whole_time: p.whole_time,
+            whole_energy: p.whole_energy,
+            holds_estimate: estimate(p),
         };
         let either = base.or(other);
-        let estimate = |p: &PhaseAnalysis| {
-            p.energy.method == Method::Estimate || p.devices.iter().any(|d| d.energy.method == Method::Estimate)
-        };
         Self {
             path: either.map(|p| p.path.clone()),
             name: either.map(|p| p.name.clone()).unwrap_or_default(),
             depth: either.map_or(0, |p| p.depth),
             base: base.map(side),
             other: other.map(side),
-            holds_estimate: [base, other].into_iter().flatten().any(estimate),
         }
     }
 
     fn of_runs(base: &Analysis, other: &Analysis) -> Self {
         let sum = |analysis: &Analysis, work: fn(&PhaseAnalysis) -> Option<u64>| {
-            let top = analysis.phases.iter().filter(|p| p.depth == 0);
-            top.filter_map(work).reduce(u64::saturating_add)
-        };
-        let side = |analysis: &Analysis| Side {
-            wall: analysis.run.wall,
-            energy: analysis.total,
-            samples: sum(analysis, |p| p.samples),
-            tokens: sum(analysis, |p| p.tokens),
+            tops(analysis).filter_map(work).reduce(u64::saturating_add)
         };
         let estimate = |a: &Analysis| {
             a.devices
                 .iter()
                 .any(|d| d.in_total && d.energy.method == Method::Estimate)
+        };
+        let side = |analysis: &Analysis| Side {
+            wall: Some(analysis.run.wall),
+            energy: analysis.total,
+            samples: sum(analysis, |p| p.samples),
+            tokens: sum(analysis, |p| p.tokens),
+            whole_time: tops(analysis).all(|p| p.whole_time),
+            whole_energy: tops(analysis).all(|p| p.whole_energy),
+            holds_estimate: estimate(analysis),
         };
         Self {
             path: None,
@@ -186,17 +196,45 @@ impl Pair {
             depth: 0,
             base: Some(side(base)),
             other: Some(side(other)),
-            holds_estimate: estimate(base) || estimate(other),
         }
     }
+
+    /// Whether the other, or the base, holds what is no measurement.
+    fn holds_estimate(&self) -> bool {
+        [self.base, self.other]
+            .into_iter()
+            .flatten()
+            .any(|side| side.holds_estimate)
+    }
+}
+
+fn tops(analysis: &Analysis) -> impl Iterator<Item = &PhaseAnalysis> {
+    analysis.phases.iter().filter(|p| p.depth == 0)
+}
+
+/// Where a phase that the base lacks belongs: behind all that is inside its parent, or behind all phases.
+fn behind_siblings(pairs: &[Pair], path: &str) -> usize {
+    let Some((parent, _)) = path.rsplit_once('/') else {
+        return pairs.len();
+    };
+    let is_inside = |pair: &Pair| {
+        let below = pair.path.as_deref().and_then(|path| path.strip_prefix(parent));
+        below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    pairs.iter().rposition(is_inside).map_or(pairs.len(), |last| last + 1)
 }
 
 impl Side {
     fn value(&self, quantity: Quantity) -> Option<f64> {
         let joules = self.energy.joules.map(Joules::get);
-        let positive = |n: Option<u64>| n.filter(|&n| n > 0).map(|n| n as f64);
+        let is_whole = match quantity {
+            Quantity::JoulesPerSample | Quantity::JoulesPerToken | Quantity::SamplesPerJoule => self.whole_energy,
+            Quantity::SamplesPerSecond => self.whole_time,
+            Quantity::Joules | Quantity::WallSeconds | Quantity::MeanWatts => true,
+        };
+        let positive = |n: Option<u64>| n.filter(|&n| n > 0 && is_whole).map(|n| n as f64);
         let (samples, tokens) = (positive(self.samples), positive(self.tokens));
-        let seconds = Some(self.wall.get()).filter(|&s| s > 0.0);
+        let seconds = self.wall.map(Seconds::get).filter(|&s| s > 0.0);
         let value = match quantity {
             Quantity::Joules => joules?,
             Quantity::JoulesPerSample => joules? / samples?,

@@ -1,7 +1,8 @@
 //! Phases as CSV, one row each in full precision, `unattributed` and `total` behind them; empty cells for the unknown.
 //!
 //! The first column says what a row is, so that a sum over `phase` rows of depth 0 and `unattributed` can be held against `total`.
-//! `simulated` names the profile in every row where nothing was measured. Each device adds the columns `<id>_joules` and `<id>_u95_joules`.
+//! `simulated` names the profile in every row where nothing was measured. Each device adds the columns `<id>_joules` and `<id>_u95_joules`;
+//! columns that came later stand behind these.
 
 use super::ReportError;
 use crate::model::analysis::{Analysis, DeviceEnergy, EnergyEstimate};
@@ -32,6 +33,9 @@ const HEADER: [&str; 22] = [
     "net_u95_joules",
 ];
 
+/// Behind the devices' columns.
+const LATER: [&str; 2] = ["net_upper_bound_joules", "net_grade"];
+
 /// The table, header first.
 pub fn render(analysis: &Analysis) -> Result<String, ReportError> {
     let mut out = ::csv::Writer::from_writer(Vec::new());
@@ -39,7 +43,8 @@ pub fn render(analysis: &Analysis) -> Result<String, ReportError> {
     let of_devices = ids
         .iter()
         .flat_map(|id| [format!("{id}_joules"), format!("{id}_u95_joules")]);
-    out.write_record(HEADER.iter().map(|h| (*h).to_owned()).chain(of_devices))?;
+    let header = HEADER.iter().map(|h| (*h).to_owned()).chain(of_devices);
+    out.write_record(header.chain(LATER.map(str::to_owned)))?;
     let simulated = analysis
         .run
         .simulated
@@ -66,8 +71,10 @@ pub fn render(analysis: &Analysis) -> Result<String, ReportError> {
             float(p.mean_memory_bytes),
         ]);
         row.push(simulated.clone());
-        row.extend(net_cells(idle.and_then(|idle| idle.phases.get(i))));
+        let net = idle.and_then(|idle| idle.phases.get(i));
+        row.extend(net_cells(net));
         row.extend(device_cells(&ids, &p.devices));
+        row.extend(later_cells(net));
         out.write_record(row)?;
     }
     let un = &analysis.unattributed;
@@ -97,13 +104,14 @@ pub fn render(analysis: &Analysis) -> Result<String, ReportError> {
     ] {
         let mut row = vec![kind.to_owned()];
         row.resize(5, String::new());
-        row.extend(energy_cells(wall, energy));
+        row.extend(energy_cells(Some(wall), energy));
         let power = energy.joules.filter(|_| wall.get() > 0.0).map(|j| (j / wall).get());
         row.push(float(power));
         row.resize(HEADER.len() - 3, String::new());
         row.push(simulated.clone());
         row.extend(net_cells(net));
         row.extend(device_cells(&ids, devices));
+        row.extend(later_cells(net));
         out.write_record(row)?;
     }
     let bytes = out.into_inner().map_err(|e| ::csv::Error::from(e.into_error()))?;
@@ -117,10 +125,17 @@ fn net_cells(net: Option<&EnergyEstimate>) -> [String; 2] {
     ]
 }
 
-fn energy_cells(wall: Seconds, e: &EnergyEstimate) -> [String; 7] {
+fn later_cells(net: Option<&EnergyEstimate>) -> [String; 2] {
+    [
+        float(net.and_then(|e| e.upper_bound).map(Joules::get)),
+        net.map(|e| e.grade.as_str().to_owned()).unwrap_or_default(),
+    ]
+}
+
+fn energy_cells(wall: Option<Seconds>, e: &EnergyEstimate) -> [String; 7] {
     let joules = |j: Option<Joules>| float(j.map(Joules::get));
     [
-        float(Some(wall.get())),
+        float(wall.map(Seconds::get)),
         joules(e.joules),
         joules(e.u95),
         joules(e.u95_scale),
@@ -161,6 +176,21 @@ mod tests {
     #[test]
     fn training_run() {
         insta::assert_snapshot!(render(&fixture::training()).unwrap());
+    }
+
+    #[test]
+    fn a_net_energy_has_its_bound_and_grade() {
+        let text = render(&fixture::net_of_idle()).unwrap();
+        let mut reader = ::csv::Reader::from_reader(text.as_bytes());
+        let names = reader.headers().unwrap().clone();
+        let of = |row: &::csv::StringRecord, name: &str| {
+            let at = names.iter().position(|n| n == name).unwrap();
+            row[at].to_owned()
+        };
+        let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
+        let cells = ["net_energy_joules", "net_upper_bound_joules", "net_grade"];
+        assert_eq!(cells.map(|name| of(&rows[0], name)), ["", "16.5", "unresolved"]);
+        assert_eq!(cells.map(|name| of(&rows[1], name)), ["84080", "", "C"]);
     }
 
     #[test]

@@ -99,9 +99,11 @@ fn phase(path: &str, count: u64, wall: f64, joules: [f64; 3], relative: f64, sam
         name: path.rsplit('/').next().unwrap_or(path).to_owned(),
         depth: path.matches('/').count(),
         count,
-        wall: Seconds(wall),
+        wall: Some(Seconds(wall)),
         energy: energy(total, total * relative, method),
         mean_power: Some(Watts(total / wall)),
+        whole_time: true,
+        whole_energy: true,
         samples,
         tokens: samples.map(|n| n * 4096),
         samples_per_s: samples.map(|n| n as f64 / wall),
@@ -178,7 +180,12 @@ pub fn training() -> Analysis {
         Source::Estimate,
         "AMD EPYC 9554 64-Core Processor",
     );
-    let covered: f64 = phases.iter().filter(|p| p.depth == 0).map(|p| p.wall.get()).sum();
+    let covered: f64 = phases
+        .iter()
+        .filter(|p| p.depth == 0)
+        .filter_map(|p| p.wall)
+        .map(Seconds::get)
+        .sum();
     Analysis {
         run: RunSummary {
             command: ["lcbench-train", "--model", "led-base", "--seq-len", "4096"].map(str::to_owned).to_vec(),
@@ -231,6 +238,28 @@ pub fn training() -> Analysis {
         study: None,
         alternatives: Vec::new(),
     }
+}
+
+/// The same with an idle baseline; of one phase there is a net bound alone.
+pub fn net_of_idle() -> Analysis {
+    let mut analysis = training();
+    let net = |e: &EnergyEstimate| match e.joules {
+        Some(Joules(joules)) => energy(0.8 * joules, 0.01 * joules, Method::Estimate),
+        None => EnergyEstimate::UNKNOWN,
+    };
+    let mut phases: Vec<EnergyEstimate> = analysis.phases.iter().map(|p| net(&p.energy)).collect();
+    phases[0] = unresolved(16.5);
+    analysis.idle = Some(IdleBaseline {
+        wall: Seconds(3.0),
+        before_start: Seconds(0.1),
+        interval: Seconds(0.01),
+        polling: None,
+        devices: Vec::new(),
+        total: net(&analysis.total),
+        phases,
+        unattributed: net(&analysis.unattributed.energy),
+    });
+    analysis
 }
 
 fn metrics() -> Vec<Metric> {

@@ -196,6 +196,11 @@ pub fn count(n: Option<u64>) -> String {
     }
 }
 
+/// A duration, or the dash.
+pub fn known_duration(length: Option<Seconds>) -> String {
+    length.map_or_else(|| UNKNOWN.to_owned(), duration)
+}
+
 /// `812 ms`, `62.1 s`, `12 m 05 s`, `9 h 41 m`, `3 d 04 h`.
 pub fn duration(length: Seconds) -> String {
     let s = length.get();

@@ -1,8 +1,10 @@
 //! A recording as a trace that ui.perfetto.dev and chrome://tracing open: phases as slices, one track per rank, and above them the
 //! power, utilization and memory of each device as counters.
 //!
-//! The format is Trace Event Format (JSON), "Complete" (`X`), "Counter" (`C`) and "Metadata" (`M`) events, times in microseconds since
-//! the start of the command. A counter keeps its value until the next one, so repetitions are left out.
+//! What devices told of themselves (gaps, losses) are instants among them.
+//!
+//! The format is Trace Event Format (JSON), "Complete" (`X`), "Counter" (`C`), "Instant" (`i`) and "Metadata" (`M`) events, times in
+//! microseconds since the start of the command. A counter keeps its value until the next one, so repetitions are left out.
 
 use std::io::{Error, Write};
 
@@ -38,6 +40,12 @@ pub fn write<E: From<Error>>(
             "ph": "X", "pid": PHASES, "tid": span.rank, "name": phase.name,
             "ts": micros(span.interval.start, origin), "dur": span.interval.nanos() as f64 * 1e-3,
             "args": { "path": phase.path, "index": span.index, "samples": span.samples, "tokens": span.tokens, "closed": span.closed },
+        }))?;
+    }
+    for event in &recording.events {
+        events.put(&json!({
+            "ph": "i", "s": "p", "pid": DEVICES, "tid": 0, "name": format!("{} {}", event.device, event.kind.as_str()),
+            "ts": micros(event.t, origin), "args": { "detail": event.detail },
         }))?;
     }
     for device in &recording.devices {

@@ -54,6 +54,8 @@ fn doctor_measures_rhythm_and_cost_and_says_what_phases_can_expect() {
     ] {
         assert!(text.contains(part), "no {part} in {text}");
     }
+    // The buffer is finer than the readings, and recorded: nothing says otherwise.
+    assert!(text.contains(", recorded") && !text.contains("not recorded"), "{text}");
     // Without --strict an empty machine is no failure; with it, what is blocked or missing is.
     let quick = ["doctor", "--watch", "0s", "--gpus", "7"];
     assert_eq!(

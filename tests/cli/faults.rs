@@ -92,6 +92,13 @@ fn a_gpu_that_is_lost() {
         coverage["detail"].as_str().is_some_and(|d| d.contains("hole")),
         "{coverage}"
     );
+    // When it was lost and why.
+    let warnings = report["warnings"].as_array().expect("warnings");
+    let told = |w: &Value| {
+        w.as_str()
+            .is_some_and(|w| w.contains("; lost after ") && w.contains("fell off the bus"))
+    };
+    assert!(warnings.iter().any(told), "{warnings:?}");
     // What came after is not known, and its interval says so.
     let after = part(&report, "four");
     let vague = after["joules"].is_null() || number(&after["u95_joules"]) > 0.3 * number(&after["joules"]);

@@ -1,6 +1,8 @@
 //! The same figures at the end of the run, later, and in every format; files that are not recordings; pictures.
 
-use crate::support::{Place, number, paths, stderr, stdout};
+use serde_json::Value;
+
+use crate::support::{Place, number, paths, phase, stderr, stdout};
 
 const SCRIPT: &str = r#"m="$POWERPROF_MARKERS"
     echo "begin load" > "$m"; sleep 0.3; echo "end load" > "$m"; echo "begin train" > "$m"
@@ -185,4 +187,59 @@ fn estimators_are_shown_side_by_side() {
     assert!(text.lines().any(is_head), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     assert!(!report("auto", "text").lines().any(is_head));
+}
+
+#[test]
+fn a_phase_outside_the_readings_is_unknown_in_every_format() {
+    let place = Place::new();
+    let watts: String = (0..120).map(|i| format!("{},{}\n", 100 * i, 200 + i % 3)).collect();
+    place.write("log.csv", &format!("t_ms,power_w\n{watts}"));
+    place.write(
+        "phases.csv",
+        "name,start_ms,end_ms,samples\nin,2000,9000,7\nout,60000,90000,7\n",
+    );
+    let arguments = [
+        "import",
+        "--readings",
+        "log.csv",
+        "--phases",
+        "phases.csv",
+        "-o",
+        "run.h5",
+    ];
+    let output = place.powerprof(arguments).output().expect("powerprof runs");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let report = place.report();
+    let out = phase(&report, "out");
+    for key in ["wall_s", "samples_per_s", "samples_per_s_per_w", "mean_power_w"] {
+        assert!(out[key].is_null(), "{key}: {out}");
+    }
+    assert_eq!(
+        (&out["energy"]["joules"], &out["energy"]["grade"]),
+        (&Value::Null, &"unresolved".into())
+    );
+    assert!(
+        report["warnings"]
+            .to_string()
+            .contains("out has no time within the run"),
+        "{}",
+        report["warnings"]
+    );
+    assert!(number(&phase(&report, "in")["energy"]["joules"]) > 0.0);
+    for (format, row) in [
+        ("csv", "phase,out,out,0,1,,,,,,none,unresolved,,7,,"),
+        ("text", "out "),
+        ("md", "| out"),
+    ] {
+        let output = place
+            .powerprof(["report", "run.h5", "--format", format])
+            .output()
+            .expect("powerprof runs");
+        let text = stdout(&output);
+        let row = text
+            .lines()
+            .find(|line| line.starts_with(row))
+            .unwrap_or_else(|| panic!("{text}"));
+        assert!(!row.contains("0.000") && !row.contains("0 s"), "{row}");
+    }
 }

@@ -202,7 +202,8 @@ fn a_ring_that_is_dry_at_first_is_found_when_it_fills() {
     let wall: f64 = ["a", "b"]
         .iter()
         .filter_map(|path| analysis.phases.iter().find(|p| p.path == *path))
-        .map(|p| p.wall.get())
+        .filter_map(|p| p.wall)
+        .map(|wall| wall.get())
         .sum();
     assert!(
         samples.t.len() as f64 > 0.9 * wall / 0.02,

@@ -71,6 +71,7 @@ fn trace_has_the_phases_and_every_change_of_power() {
             samples: Some(8),
             tokens: None,
             closed: true,
+            cut: false,
         }],
         ranks: vec![RankDevices { rank: 1, devices: None }],
         ..Spans::default()
@@ -85,6 +86,9 @@ fn trace_has_the_phases_and_every_change_of_power() {
     assert_eq!(slices[0]["args"]["samples"], 8);
     let dur = slices[0]["dur"].as_f64().unwrap();
     assert!((dur - (made::time(600) - made::time(100)) as f64 * 1e-3).abs() < 1e-6);
+    let told: Vec<_> = events.iter().filter(|e| e["ph"] == "i").collect();
+    assert!(!told.is_empty() && told.len() == recording.events.len());
+    assert_eq!(told[0]["args"]["detail"], recording.events[0].detail.as_str());
     let mut power = reader.streams(&recording.devices[0]).unwrap().power.watts;
     power.retain(|w| !w.is_nan());
     power.dedup();

@@ -136,6 +136,8 @@ struct JsonBuffer {
 struct JsonPrecision {
     phase_s: f64,
     once: JsonExpected,
+    once_places: usize,
+    once_unresolved_places: usize,
     repeated_for_s: f64,
     repeated: JsonExpected,
 }
@@ -218,6 +220,8 @@ fn device(e: &Examined) -> JsonDevice<'_> {
             let one = |p: &Precision| JsonPrecision {
                 phase_s: p.phase_s,
                 once: expected(p.once),
+                once_places: precision::PLACES,
+                once_unresolved_places: p.once_unresolved,
                 repeated_for_s: precision::REPEATED_FOR_S,
                 repeated: expected(p.repeated),
             };

@@ -3,6 +3,9 @@
 //! Nothing here knows a formula: a load with a phase of the asked length is played to a sensor with this device's period, window and
 //! counter, polled as recordings are, and analysed. The interval that comes out is what a user would see.
 //!
+//! A phase that is executed once begins somewhere in the sensor's period, and no user can choose where: it is played at several places,
+//! and the middle of what they give is told, and how many give nothing.
+//!
 //! *Limits of validity.* The load is one of two levels (a quarter and four fifths of the power limit) whose phases scatter by 4 % in
 //! length and 3 % in power; a real load may be kinder or worse. The sensor's tolerance (`u95_scale`) is not part of it.
 
@@ -23,6 +26,8 @@ pub const REPEATED_FOR_S: f64 = 60.0;
 /// How long the run with one execution is, seconds.
 const ONCE_IN_S: f64 = 10.0;
 const POLL_S: f64 = 0.01;
+/// Places in the sensor's period at which a phase that is executed once begins.
+pub const PLACES: usize = 5;
 /// A phase is followed by this many times its length of something else: no simple ratio to anything.
 const REST: f64 = 1.618;
 const LENGTH_SCATTER: f64 = 0.04;
@@ -51,16 +56,22 @@ pub struct Expected {
 pub struct Precision {
     pub phase_s: f64,
     pub once: Expected,
+    /// Of the [`PLACES`] where it may begin, those where one execution is not resolved.
+    pub once_unresolved: usize,
     pub repeated: Expected,
 }
 
 /// What each length of phase can expect of this device. `None`: too little is known of its sensor.
 pub fn of(device: &Device, known: &Known) -> Option<Vec<Precision>> {
     known.power.map(|_| ()).or(known.counter_s.map(|_| ()))?;
-    let precision = |phase_s| Precision {
-        phase_s,
-        once: played(device, known, &once(phase_s), ONCE_IN_S),
-        repeated: played(device, known, &repeated(phase_s), REPEATED_FOR_S),
+    let precision = |phase_s| {
+        let (once, once_unresolved) = once_anywhere(device, known, phase_s);
+        Precision {
+            phase_s,
+            once,
+            once_unresolved,
+            repeated: played(device, known, &repeated(phase_s), REPEATED_FOR_S),
+        }
     };
     Some(PHASES_S.into_iter().map(precision).collect())
 }
@@ -71,9 +82,27 @@ type Stretch = (f64, f64, bool);
 const LOW: f64 = 0.25;
 const HIGH: f64 = 0.8;
 
-fn once(phase_s: f64) -> Vec<Stretch> {
-    // Not in the middle of a cell, whatever the period.
-    let before = 0.45 * ONCE_IN_S + 0.0371;
+/// Where in the slowest rhythm a phase begins, seconds: evenly spread over one period.
+fn places(known: &Known) -> impl Iterator<Item = f64> {
+    let period_s = known.power.map_or(0.0, |(period, _)| period);
+    let slowest_s = known.counter_s.map_or(period_s, |counter_s| counter_s.max(period_s));
+    (0..PLACES).map(move |i| slowest_s * i as f64 / PLACES as f64)
+}
+
+/// The middle of what a phase that is executed once can expect, and at how many places it is not resolved, which is worse than any
+/// interval.
+fn once_anywhere(device: &Device, known: &Known, phase_s: f64) -> (Expected, usize) {
+    let width = |e: &Expected| e.relative_u95.unwrap_or(f64::INFINITY);
+    let all = places(known).map(|place_s| played(device, known, &once(phase_s, place_s), ONCE_IN_S));
+    let mut all: Vec<Expected> = all.collect();
+    all.sort_by(|a, b| width(a).total_cmp(&width(b)));
+    let unresolved = all.iter().filter(|e| e.grade == Grade::Unresolved).count();
+    (all[PLACES / 2], unresolved)
+}
+
+fn once(phase_s: f64, place_s: f64) -> Vec<Stretch> {
+    // Not at the sensor's own updates (`streams`), whatever the period.
+    let before = 0.45 * ONCE_IN_S + 0.0371 + place_s;
     vec![
         (before, LOW, false),
         (phase_s, HIGH, true),
@@ -299,6 +328,24 @@ mod tests {
             expected[2].repeated.relative_u95.is_some_and(|r| r < 0.2),
             "{expected:?}"
         );
+    }
+
+    /// What is once found at a lucky place is no promise: a counter's tick on each edge of the phase.
+    #[test]
+    fn what_is_told_of_one_execution_does_not_hang_on_where_it_begins() {
+        let known = Known {
+            counter_s: Some(0.1),
+            counter_unit: Some(CounterUnit {
+                joules: 1e-3,
+                wraps_at: None,
+            }),
+            ..PART_TIME
+        };
+        let lucky = played(&a100(), &known, &once(0.1, 0.0), ONCE_IN_S);
+        assert!(lucky.relative_u95.is_some_and(|r| r < 0.1), "{lucky:?}");
+        let (once, unresolved) = once_anywhere(&a100(), &known, 0.1);
+        assert_eq!(once.grade, Grade::Unresolved, "not resolved at {unresolved} places");
+        assert!((PLACES / 2 + 1..PLACES).contains(&unresolved), "{unresolved}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::examined::Examined;
-use super::precision::{Expected, REPEATED_FOR_S};
+use super::precision::{Expected, PLACES, Precision, REPEATED_FOR_S};
 use crate::model::analysis::Grade;
 use crate::model::device::{SensorTiming, Source};
 use crate::sensors::finding::{Finding, Status};
@@ -26,9 +26,10 @@ pub fn render(findings: &[Finding], examined: &[Examined], watched: Duration) ->
         text,
         "\nseen: while the sensors were watched for {seconds}. expected: from published measurements of such boards, or from your own\n\
          calibration; a window is not seen at rest, `powerprof calibrate` measures it, and so does each recording with short phases.\n\
-         precision: half-width of the 95 % interval that `powerprof report` would give a phase of that length, executed once, and again\n\
-         and again for {REPEATED_FOR_S:.0} s: a made-up load (phases at 4/5 of the limit, the rest at 1/4, scattering by a few percent) is played\n\
-         to a sensor of this rhythm and analysed as a recording is. The sensor's own tolerance comes on top of it.\n"
+         precision: half-width of the 95 % interval that `powerprof report` would give a phase of that length, executed once (the middle\n\
+         of what it gets at {PLACES} places in the sensor's period), and again and again for {REPEATED_FOR_S:.0} s: a made-up load (phases at 4/5 of the\n\
+         limit, the rest at 1/4, scattering by a few percent) is played to a sensor of this rhythm and analysed as a recording is. The\n\
+         sensor's own tolerance comes on top of it.\n"
     );
     text
 }
@@ -84,10 +85,16 @@ fn describe(e: &Examined) -> String {
             .spacing_ms
             .map_or("at an unknown spacing".to_owned(), |ms| format!("{ms:.1} ms apart"));
         let clock = buffer.clock.unwrap_or("no known clock");
+        // As recording does; `sample_buffer` below has its reason.
+        let use_of_it = if e.columns.samples {
+            "recorded where finer than the power readings"
+        } else {
+            "not recorded"
+        };
         row(
             "buffer",
             format!(
-                "the driver keeps {} power samples {spacing}, stamped by {clock}; not recorded",
+                "the driver keeps {} power samples {spacing}, stamped by {clock}; {use_of_it}",
                 buffer.length
             ),
         );
@@ -100,7 +107,7 @@ fn describe(e: &Examined) -> String {
                     "precision",
                     format!(
                         "a phase of {length}: once {}, repeated {}",
-                        expected(&p.once),
+                        once(p),
                         expected(&p.repeated)
                     ),
                 );
@@ -150,5 +157,18 @@ fn expected(e: &Expected) -> String {
     match e.relative_u95 {
         Some(relative) => format!("± {:.1} % ({grade})", 100.0 * relative),
         None => "not resolved".to_owned(),
+    }
+}
+
+/// One execution, and how much luck it needs where it needs any.
+fn once(p: &Precision) -> String {
+    let unresolved = p.once_unresolved;
+    match p.once.relative_u95 {
+        _ if [0, PLACES].contains(&unresolved) => expected(&p.once),
+        Some(_) => format!(
+            "{} but not resolved at {unresolved} of {PLACES} places",
+            expected(&p.once)
+        ),
+        None => format!("not resolved at {unresolved} of {PLACES} places"),
     }
 }

@@ -70,14 +70,14 @@ fn energies_add_up_over_nodes_and_phases_are_united_by_the_wall_clock() {
     assert!((analysis.total.joules.expect("a total").get() / 5000.0 - 1.0).abs() < 0.005);
     assert_eq!(analysis.run.wall.get(), 10.5);
     assert!((joules("train") / (8.0 * 500.0) - 1.0).abs() < 0.02);
-    assert!((phase("train").wall.get() - 8.5).abs() < 1e-6);
+    assert!((phase("train").wall.expect("a time").get() - 8.5).abs() < 1e-6);
     assert_eq!(phase("train").count, 1);
     assert_eq!(phase("train").devices.len(), 2);
     let saved: Vec<&str> = phase("save").devices.iter().map(|d| d.id.as_str()).collect();
     assert_eq!(saved, ["node18:gpu0"], "the other node was never in it");
     let tops: f64 = ["load", "train", "save"]
         .iter()
-        .map(|path| phase(path).wall.get())
+        .map(|path| phase(path).wall.expect("a time").get())
         .sum();
     assert!((tops + analysis.unattributed.wall.get() - 10.5).abs() < 1e-6);
     assert_eq!(analysis.run.hosts, ["node17", "node18"]);

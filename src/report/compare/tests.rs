@@ -120,6 +120,71 @@ fn as_text() {
 }
 
 #[test]
+fn what_one_run_alone_has_stands_below_its_own_parent() {
+    let (mut base, mut other) = (fixture::training(), fixture::training());
+    base.phases
+        .retain(|p| !["validate", "train/step/optimizer"].contains(&p.path.as_str()));
+    other
+        .phases
+        .retain(|p| !["load", "train/step/forward"].contains(&p.path.as_str()));
+    let comparison = Comparison::new(&base, &other);
+    let paths: Vec<&str> = comparison.pairs.iter().filter_map(|p| p.path.as_deref()).collect();
+    assert_eq!(
+        paths,
+        [
+            "load",
+            "train",
+            "train/step",
+            "train/step/data",
+            "train/step/forward",
+            "train/step/backward",
+            "train/step/zero_grad",
+            "train/step/optimizer",
+            "infer",
+            "validate"
+        ]
+    );
+}
+
+#[test]
+fn only_the_run_that_holds_an_estimate_is_marked() {
+    let mut other = fixture::training();
+    other.devices.retain(|d| d.energy.method != Method::Estimate);
+    for p in &mut other.phases {
+        p.devices.retain(|d| d.energy.method != Method::Estimate);
+    }
+    let text = render(
+        &Comparison::new(&fixture::training(), &other),
+        &[],
+        &TextOptions::default(),
+    );
+    let row = text.lines().find(|line| line.starts_with("train ")).expect("a row");
+    assert_eq!(row.matches('~').count(), 1, "{row}");
+}
+
+#[test]
+fn work_whose_energy_was_not_measured_is_divided_by_nothing() {
+    let mut other = scaled(1.05);
+    for p in &mut other.phases {
+        p.whole_energy = false;
+    }
+    let comparison = Comparison::new(&fixture::training(), &other);
+    for quantity in ["j_per_sample", "j_per_token", "samples_per_s_per_w"] {
+        assert_eq!(
+            judge(&format!("{quantity}>+3%"), &comparison),
+            Verdict::Unknown,
+            "{quantity}"
+        );
+        assert_eq!(
+            judge(&format!("train:{quantity}>+3%"), &comparison),
+            Verdict::Unknown,
+            "{quantity}"
+        );
+    }
+    assert_eq!(judge("samples_per_s<-3%", &comparison), Verdict::NotMet);
+}
+
+#[test]
 fn empty_runs_compare_to_nothing() {
     let comparison = Comparison::new(&fixture::empty(), &fixture::empty());
     assert!(

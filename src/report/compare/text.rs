@@ -1,7 +1,6 @@
 //! A comparison for a terminal: 100 columns, legible without colour.
 
 use super::{Change, Comparison, Outcome, Pair, Quantity, Verdict};
-use crate::model::units::Seconds;
 use crate::report::tables::{Align, Cell, Column, Row, RowKind, Table, Tone};
 use crate::report::text::{self, TextOptions};
 use crate::report::{format, tables};
@@ -10,12 +9,12 @@ const COLUMNS: [Column; 9] = [
     Column::new("phase", "", Align::Left, 0),
     Column::new("time", "base", Align::Right, 6),
     Column::new("time", "other", Align::Right, 5),
-    Column::new("change", "%", Align::Right, 2),
+    Column::new("Δ time", "%", Align::Right, 2),
     Column::new("energy", "base", Align::PlusMinus, 4),
     Column::new("energy", "other", Align::PlusMinus, 3),
-    Column::new("change", "% ± 95 %", Align::PlusMinus, 0),
+    Column::new("Δ energy", "% ± 95 %", Align::PlusMinus, 0),
     Column::new("J/sample", "other", Align::Right, 7),
-    Column::new("change", "% ± 95 %", Align::PlusMinus, 1),
+    Column::new("Δ J/sample", "% ± 95 %", Align::PlusMinus, 1),
 ];
 
 /// The table of changes, the conditions' verdicts, and what to keep in mind.
@@ -50,8 +49,8 @@ pub fn render(comparison: &Comparison, outcomes: &[Outcome], options: &TextOptio
         "±: half-width of the 95 % interval from both runs' noise and timing{tolerance}; how much runs differ by themselves is not \
          in it, so repeat them where the change is small"
     ));
-    notes.push("≈: no change at all lies within the interval".to_owned());
-    if comparison.pairs.iter().any(|p| p.holds_estimate) {
+    notes.push("Δ: change from base to other; ≈: no change at all lies within the interval".to_owned());
+    if comparison.pairs.iter().any(Pair::holds_estimate) {
         notes.push("~: wholly or partly an estimate, not a measurement".to_owned());
     }
     text::document(&paragraphs, table.without_unknown_columns(), &notes, options)
@@ -59,12 +58,10 @@ pub fn render(comparison: &Comparison, outcomes: &[Outcome], options: &TextOptio
 
 fn row(comparison: &Comparison, i: usize, pair: &Pair) -> Row {
     let energy = |side: Option<super::Side>| match side {
-        Some(side) => tables::energy_cell(&side.energy, pair.holds_estimate),
+        Some(side) => tables::energy_cell(&side.energy, side.holds_estimate),
         None => Cell::new(format::UNKNOWN),
     };
-    let wall = |side: Option<super::Side>| {
-        side.map_or(format::UNKNOWN.to_owned(), |s| format::duration(Seconds(s.wall.get())))
-    };
+    let wall = |side: Option<super::Side>| format::known_duration(side.and_then(|s| s.wall));
     let change = |quantity| change_cell(comparison.change(pair, quantity));
     let later = comparison.pairs[i + 1..].iter().find(|p| p.depth <= pair.depth);
     let kind = match pair.path {

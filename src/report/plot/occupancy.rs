@@ -121,6 +121,7 @@ mod tests {
                     samples: None,
                     tokens: None,
                     closed: true,
+                    cut: false,
                 })
                 .collect(),
             ..Spans::default()

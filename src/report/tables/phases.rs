@@ -73,12 +73,15 @@ fn phase_row(analysis: &Analysis, i: usize, phase: &PhaseAnalysis) -> Row {
         cells: vec![
             Cell::new(format::printable(&phase.name)),
             Cell::new(format::count(Some(phase.count))),
-            Cell::new(format::duration(phase.wall)),
+            Cell::new(format::known_duration(phase.wall)),
             share,
             bar,
             energy_cell(&phase.energy, holds_estimate(&phase.energy, &phase.devices)),
             grade_cell(&phase.energy),
-            net_cell(analysis.idle.as_ref().and_then(|idle| idle.phases.get(i))),
+            net_cell(
+                analysis.idle.as_ref().and_then(|idle| idle.phases.get(i)),
+                holds_estimate(&phase.energy, &phase.devices),
+            ),
             Cell::new(format::derived(phase.mean_power.map(Watts::get), &phase.energy)),
             Cell::new(format::plain(phase.samples_per_s)),
             Cell::new(format::derived(phase.samples_per_s_per_w, &phase.energy)),
@@ -88,8 +91,8 @@ fn phase_row(analysis: &Analysis, i: usize, phase: &PhaseAnalysis) -> Row {
     }
 }
 
-fn net_cell(net: Option<&EnergyEstimate>) -> Cell {
-    net.map_or(Cell::new(""), |net| energy_cell(net, false))
+fn net_cell(net: Option<&EnergyEstimate>, estimated: bool) -> Cell {
+    net.map_or(Cell::new(""), |net| energy_cell(net, estimated))
 }
 
 fn sum_row(
@@ -113,7 +116,7 @@ fn sum_row(
         bar,
         energy_cell(energy, estimated),
         grade_cell(energy),
-        net_cell(net),
+        net_cell(net, estimated),
         Cell::new(format::derived(power, energy)),
     ];
     cells.resize(COLUMNS.len(), Cell::new(""));

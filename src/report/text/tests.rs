@@ -20,6 +20,13 @@ fn training_run() {
 }
 
 #[test]
+fn net_energies_are_marked_as_estimates_where_the_gross_ones_are() {
+    let text = plain(&fixture::net_of_idle());
+    let row = text.lines().find(|line| line.starts_with("train ")).expect("a row");
+    assert_eq!(row.matches('~').count(), 2, "{row}");
+}
+
+#[test]
 fn a_run_of_which_nothing_is_known() {
     insta::assert_snapshot!(plain(&fixture::empty()));
 }
@@ -130,9 +137,11 @@ prop_compose! {
             name,
             depth,
             count,
-            wall: Seconds(wall),
+            wall: Some(Seconds(wall)),
             energy,
             mean_power: rest[0].map(Watts),
+            whole_time: true,
+            whole_energy: true,
             samples,
             tokens: samples,
             samples_per_s: rest[1],
