@@ -11,8 +11,8 @@
 //! ```
 //!
 //! Invariants: an update is never lost to this: one that comes outside its bracket, or three that do not come or are seen only after polls
-//! that were held up, end it at once, and the device is asked at every tick again until a lattice is found anew. Power and counter have lattices of their own; the device is asked
-//! where either wants it. Times are nanoseconds of the monotonic clock.
+//! that were held up, end it at once, and the device is asked at every tick again until a lattice is found anew. Power and counter have
+//! lattices of their own; the device is asked where either wants it. Times are nanoseconds of the monotonic clock.
 //!
 //! *Limits of validity.* A value that repeats hides its update; an unchanging load is therefore polled steadily, and nobody is
 //! disturbed by that. The long average beside an instant power has no bracket of its own.
