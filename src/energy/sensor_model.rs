@@ -215,11 +215,13 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
     for (off, weight) in &doubt {
         estimate.covariance.add_outer(*weight, off, off);
     }
-    let halves = estimate.halves.as_ref().map(|halves| {
-        let sd = |leaf: usize| 2.0 * estimate.statistical.at(leaf, leaf).max(0.0).sqrt();
-        halves.iter().enumerate().map(|(leaf, &d)| (d, sd(leaf))).collect()
-    });
-    let wider = halves::wider(halves.as_deref().unwrap_or_default(), &inputs.timeline.segments());
+    let variance = |leaf: usize| estimate.statistical.at(leaf, leaf);
+    let segments = inputs.timeline.segments();
+    let halves = estimate
+        .halves
+        .as_ref()
+        .map(|halves| halves::doubted(halves, variance, &segments));
+    let wider = halves::wider(halves.as_deref().unwrap_or_default());
     estimate.covariance.a.iter_mut().for_each(|a| *a *= wider);
     let found = |is_counter: bool| {
         let at = streams.iter().position(|s| s.is_counter == is_counter)?;
