@@ -163,7 +163,7 @@ pub fn one_device<'a>(
         }
         let device = timed(&sensed.device, model.as_ref());
         if let Some(alone) = part_time_alone((&device, &sensed, run), (timeline, parents), &curve) {
-            doubts::by_unseen(&mut split.figures, &alone);
+            doubts::by_unseen(&mut split, &alone, timeline, parents);
         }
     }
     if is_unexplained && curve.method == Method::Integral {
@@ -269,18 +269,18 @@ fn placed(
     Some(curve)
 }
 
-/// What the power readings alone say beside a counter that may be made of them, where they look at a part of the time.
+/// The curve of the power readings alone beside a counter that may be made of them, where they look at a part of the time.
 fn part_time_alone(
     (device, sensed, run): (&Device, &Sensed<'_>, Interval),
     (timeline, parents): (&Timeline, &[Option<usize>]),
     curve: &Curve,
-) -> Option<interval::Split> {
+) -> Option<Curve> {
     if curve.method != Method::Counter || curve.story.blind_w2 <= 0.0 || curve.story.summed == Summed::No {
         return None;
     }
     let mut alone = curve::build(device, sensed, run, Sources::PowerAlone)?;
     blind::by_context(&mut alone, timeline, parents);
-    Some(interval::split(&alone, timeline, parents, None, None))
+    Some(alone)
 }
 
 /// The sensor model where it has something to add, or why there is none.

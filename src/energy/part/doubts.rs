@@ -6,7 +6,9 @@ use crate::energy::curve::Curve;
 use crate::energy::interval::Split;
 use crate::energy::sensed::Sensed;
 use crate::energy::sensor_model::{self, CounterKind, Model};
+use crate::energy::shares;
 use crate::energy::summed::{self, Summed};
+use crate::energy::timeline::Timeline;
 use crate::energy::uncertainty::{Figure, grade};
 use crate::model::analysis::{Grade, Method};
 use crate::model::device::Device;
@@ -50,16 +52,28 @@ pub fn by_integral(figures: &mut [Figure], curve: &Curve) {
 }
 
 /// A counter of which it is not known whether it adds up all time, beside readings that look at a part of it: it may be made of those, and
-/// then is no surer than they are `alone`. Of short phases it says nothing that the readings do not.
-pub fn by_unseen(figures: &mut [Figure], alone: &Split) {
-    let [long, _] = alone.long();
-    for ((figure, alone), _) in figures
+/// then has not seen what they, `alone`, did not see. Of short phases it says nothing that the readings do not.
+pub fn by_unseen(split: &mut Split, alone: &Curve, timeline: &Timeline, parents: &[Option<usize>]) {
+    let whole = split.figures.len() - 1;
+    let mut variance = vec![0.0; split.figures.len()];
+    let cells = alone.cells.iter().map(|cell| (cell.start, cell.end));
+    shares::walk(timeline, cells, |i, shares| {
+        let cell = &alone.cells[i];
+        for &(leaf, seconds) in shares.iter().filter(|_| cell.known) {
+            let part = cell.variance * (seconds / cell.seconds()).min(1.0);
+            let above = std::iter::successors(Some(leaf), |&phase| parents.get(phase).copied().flatten());
+            above.chain([whole]).for_each(|phase| variance[phase] += part);
+        }
+    });
+    let [long, _] = split.long();
+    for ((figure, variance), _) in split
+        .figures
         .iter_mut()
-        .zip(&alone.figures)
+        .zip(variance)
         .zip(long)
         .filter(|(_, long)| *long)
     {
-        let u95 = figure.u95.hypot(alone.u95);
+        let u95 = figure.u95.hypot(2.0 * variance.sqrt());
         figure.upper += u95 - figure.u95;
         figure.u95 = u95;
     }
