@@ -32,8 +32,8 @@ impl From<PowerCallChoice> for PowerCall {
 const IMPORT_FORMS: &str = "\
 Readings: the CSV of `nvidia-smi --query-gpu=timestamp,index,uuid,name,power.draw.instant,... --format=csv` (with or without units),
 the text of `dcgmi dmon -e 155,156,157`, tables with DCGM_FI_* columns, and plain tables: t_ms or t_s, and watts, energy_j, energy_mj.
-Phases: name,start_ms,end_ms[,samples,tokens,index,rank], or a list of edges t_ms,name. Times are on the readings' axis; where the
-readings have calendar stamps, stamps of the same kind or milliseconds since the first reading. See docs/import.md.";
+Phases: name,start_ms,end_ms[,samples,tokens,index,rank] (or duration_ms), or a list of edges t_ms,name. Times are on the readings' axis;
+where the readings have calendar stamps, stamps of the same kind or milliseconds since the first reading. See docs/import.md.";
 
 #[derive(Debug, Args)]
 #[command(after_help = IMPORT_FORMS)]
