@@ -2,7 +2,7 @@
 //!
 //! Two forms. *Spans*: `name`, a start and an end or a duration, and what else a marker can carry (`samples`, `tokens`, `index`,
 //! `rank`, `devices`). *Edges*: a time, and the `name` of the phase that begins there and ends at the next row (`-` for none);
-//! without a column of names, the names that the user lists take turns. [`times`] says which columns are times and reads them.
+//! without a column of names, the names that the user lists take turns. `times` says which columns are times and reads them.
 
 mod times;
 
