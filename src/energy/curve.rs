@@ -67,11 +67,13 @@ impl Curve {
     }
 
     /// In place of `believed`, whose windows were what is believed of such boards. That the counter has seen more than the readings counts
-    /// where both have it so.
-    pub fn beside(mut self, believed: &Self) -> Self {
-        if believed.story.duty < summed::ALL {
-            self.story.summed = self.story.summed.and(believed.story.summed);
-        }
+    /// where both have it so; of windows that may cover all of the time (not `sees_part`) nothing more is said than before.
+    pub fn beside(mut self, believed: &Self, sees_part: bool) -> Self {
+        self.story.summed = match sees_part {
+            false => believed.story.summed,
+            true if believed.story.duty < summed::ALL => self.story.summed.and(believed.story.summed),
+            true => self.story.summed,
+        };
         self
     }
 

@@ -99,7 +99,7 @@ pub fn one_device<'a>(
         && found.is_told
         && let Some(placed) = placed((&sensed, run), (timeline, parents), found)
     {
-        curve = placed.beside(&curve);
+        curve = placed.beside(&curve, found.sees_part());
         // With the window that was found, and not the one that was believed, the counter is too close to the readings.
         if curve.story.summed == Summed::Yes && found.kind != CounterKind::Sampled {
             (model, doubts) = model_of(&sensed, run, timeline, &curve, &split, options);
@@ -161,7 +161,7 @@ pub fn one_device<'a>(
         if model.is_some() {
             doubts::by_integral(&mut split.figures, &curve);
         }
-        let device = timed(&sensed.device, model.as_ref());
+        let device = timed(&sensed.device, model.as_ref().filter(|model| model.sees_part()));
         if let Some(alone) = part_time_alone((&device, &sensed, run), (timeline, parents), &curve) {
             doubts::by_unseen(&mut split, &alone, timeline, parents);
         }

@@ -48,6 +48,7 @@ use crate::model::time::Interval;
 
 use super::curve::PowerRange;
 use super::sensed::Sensed;
+use super::summed;
 use super::timeline::Timeline;
 use design::{PROPERTIES, Shape, Theta};
 use fit::{Setting, Stream};
@@ -110,6 +111,16 @@ pub struct Model {
 }
 
 impl Model {
+    /// Whether the power's windows were found, and look at a part of the time: of phases that are all long every window explains the
+    /// readings, and what was believed of it is left.
+    pub fn sees_part(&self) -> bool {
+        const FOUND: f64 = 0.1;
+        self.power.is_some_and(|found| {
+            let (window, sd) = (found.theta.window, found.window_sd_ms);
+            sd < FOUND * window && window + 2.0 * sd < summed::ALL * found.period_ms
+        })
+    }
+
     /// What a report says of the sensor.
     pub fn found(&self) -> FoundSensor {
         FoundSensor {

@@ -190,23 +190,13 @@ fn estimators_are_shown_side_by_side() {
 }
 
 #[test]
-fn a_phase_outside_the_readings_is_unknown_in_every_format() {
+fn a_phase_that_has_no_time_left_is_unknown_in_every_format() {
     let place = Place::new();
-    let watts: String = (0..120).map(|i| format!("{},{}\n", 100 * i, 200 + i % 3)).collect();
-    place.write("log.csv", &format!("t_ms,power_w\n{watts}"));
-    place.write(
-        "phases.csv",
-        "name,start_ms,end_ms,samples\nin,2000,9000,7\nout,60000,90000,7\n",
-    );
-    let arguments = [
-        "import",
-        "--readings",
-        "log.csv",
-        "--phases",
-        "phases.csv",
-        "-o",
-        "run.h5",
-    ];
+    // The marker ahead of `out` is stamped after both of its own.
+    let script = r#"now() { python3 -c 'import time; print(time.monotonic_ns() - '$1')'; }
+        echo "begin in" > "$POWERPROF_MARKERS"; sleep 1; echo "end in samples=7 t=$(now 0)" > "$POWERPROF_MARKERS"
+        echo "begin out t=$(now 900000000)" > "$POWERPROF_MARKERS"; echo "end out samples=7 t=$(now 800000000)" > "$POWERPROF_MARKERS""#;
+    let arguments = ["--simulate", "a100", "-o", "run.h5", "--", "sh", "-c", script];
     let output = place.powerprof(arguments).output().expect("powerprof runs");
     assert!(output.status.success(), "{}", stderr(&output));
     let report = place.report();
