@@ -76,8 +76,8 @@ pub fn energies<'a>(
         statistical.add_outer(-skew::SHARE_SD.powi(-2), &believed, &believed);
     }
     let ramp = lags::average(
-        inputs,
-        setting,
+        (inputs.timeline, inputs.seconds),
+        &setting.active,
         (&assumed, response),
         (&about, &fitted),
         &mut energies,

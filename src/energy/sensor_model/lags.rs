@@ -1,11 +1,13 @@
 //! Which courses of the power the readings leave possible, and what they move between the leaves.
 
+use crate::energy::timeline::Timeline;
+
+use super::Ramp;
 use super::design::Shape;
-use super::fit::{Setting, Stream};
+use super::fit::Stream;
 use super::matrix::Symmetric;
 use super::ramp::{self, Assumed, Course};
 use super::skew;
-use super::{Inputs, Ramp};
 
 /// Lags (ms) for which it is worked out what they move; between them it is very nearly linear.
 const KNOTS: [f64; 5] = [0.0, 0.5, 1.5, 3.0, ramp::MOST_LAG];
@@ -19,34 +21,33 @@ const LOW_PASS_OWN: f64 = 3.0;
 /// is not excluded to the covariance.
 ///
 /// What rounds an edge may be the power's, which moves energy by its lag, or the sensor's own (its response, jitter that polls do not
-/// show), which moves none: readings do not tell whose it is. Where the sensor's `response` (ms) was found, what is rounded beside it is
-/// the power's.
+/// show), which moves none: readings do not tell whose it is. That the sensor's `response` (ms) was found does not make what is rounded
+/// beside it the power's: a ramp of the same roundness takes its place, and leaves next to nothing of it.
 pub fn average(
-    inputs: &Inputs,
-    setting: &Setting,
+    (timeline, seconds): (&Timeline, &[f64]),
+    active: &[usize],
     (assumed, response): (&[Assumed], Option<f64>),
     (about, fitted): (&[f64], &[f64]),
     energies: &mut [f64],
     covariance: &mut Symmetric,
 ) -> Ramp {
-    let knots = ramp::carried_over(inputs.timeline, fitted, &KNOTS);
+    let leaves = timeline.leaves;
+    let knots = ramp::carried_over(timeline, fitted, &KNOTS);
     let carried = |course: Course| -> Vec<f64> {
         match course {
-            Course::Linear(length) => (0..setting.leaves)
-                .map(|leaf| between(&knots, leaf, 0.5 * length))
-                .collect(),
-            Course::Exponential(tau) => skew::followed(inputs.timeline, fitted, tau),
+            Course::Linear(length) => (0..leaves).map(|leaf| between(&knots, leaf, 0.5 * length)).collect(),
+            Course::Exponential(tau) => skew::followed(timeline, fitted, tau),
         }
     };
     let of = |one: &Assumed, by_power: bool| {
         let lagging = if by_power {
             carried(one.course)
         } else {
-            vec![0.0; setting.leaves]
+            vec![0.0; leaves]
         };
-        let mut by = vec![0.0; setting.leaves];
-        for &leaf in &setting.active {
-            by[leaf] = (one.powers[leaf] - about[leaf]) * inputs.seconds[leaf] + lagging[leaf];
+        let mut by = vec![0.0; leaves];
+        for &leaf in active {
+            by[leaf] = (one.powers[leaf] - about[leaf]) * seconds[leaf] + lagging[leaf];
         }
         Possible {
             weight: one.weight,
@@ -56,16 +57,15 @@ pub fn average(
         }
     };
     let (linear, exponential) = by_kind(assumed);
-    let whose: &[bool] = if response.is_some() { &[true] } else { &[true, false] };
     let ways = [&linear, &exponential]
         .into_iter()
-        .flat_map(|kind| whose.iter().map(move |&whose| (kind, whose)));
+        .flat_map(|kind| [true, false].map(|whose| (kind, whose)));
     let possible: Vec<Vec<Possible>> = ways
         .map(|(kind, by_power)| kind.iter().map(|one| of(one, by_power)).collect())
         .collect();
     let all = || possible.iter().flatten();
     let weights: f64 = all().map(|p| p.weight).sum();
-    let mut middle = vec![0.0; setting.leaves];
+    let mut middle = vec![0.0; leaves];
     for one in all() {
         middle
             .iter_mut()
@@ -218,5 +218,43 @@ mod tests {
         // Where no ramp is what is excluded, as far down as it is: a quarter of the way from 2 ms to none.
         let (lag, _) = farthest(&[(0.0, -7.68), (2.0, 0.0), (3.0, -9.0)], 1.0);
         assert!((lag - 0.75).abs() < 1e-9, "{lag}");
+    }
+
+    #[test]
+    fn whose_a_roundness_is_stays_open_where_a_response_was_found() {
+        // A hundred times 20 ms at 100 W and 20 ms at 300 W, whose edges are round as if the power took 8 ms.
+        let timeline = Timeline {
+            edges: (0..=200).map(|i| i * 20_000_000).collect(),
+            states: (0..200).map(|i| i % 2).collect(),
+            table: vec![vec![(0, 1.0)], vec![(1, 1.0)]],
+            leaves: 2,
+        };
+        let watts = [100.0, 300.0];
+        let assumed = [(0.0, -40.0), (8.0, 0.0)].map(|(length, against_best): (f64, f64)| Assumed {
+            course: Course::Linear(length),
+            weight: against_best.exp(),
+            against_best,
+            powers: watts.to_vec(),
+        });
+        for response in [None, Some(0.3)] {
+            let (mut energies, mut covariance) = (vec![0.0; 2], Symmetric::zero(2));
+            let found = average(
+                (&timeline, &[2.0, 2.0]),
+                &[0, 1],
+                (&assumed, response),
+                (&watts, &watts),
+                &mut energies,
+                &mut covariance,
+            );
+            // If all of it is the power's, 4 ms of 200 W at each of a hundred edges count for the other phase.
+            let all = 0.004 * 200.0 * 100.0;
+            assert!(
+                (energies[0] - 0.5 * all).abs() < 0.02 * all,
+                "{response:?}: {energies:?}"
+            );
+            assert!((found.lag_ms - 2.0).abs() < 1e-6, "{response:?}: {found:?}");
+            let half_width = 2.0 * covariance.at(0, 0).sqrt();
+            assert!(half_width > 0.49 * all, "{response:?}: {half_width} J of {all} J");
+        }
     }
 }
