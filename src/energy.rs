@@ -38,6 +38,8 @@ mod nodes;
 #[cfg(test)]
 mod oxford;
 mod part;
+#[cfg(test)]
+mod part_time;
 mod phases;
 mod sensed;
 mod sensor_model;

@@ -301,7 +301,9 @@ pub fn of_refusal(device: &Device, refusal: &Refusal) -> Option<Check> {
 fn of_locked_total(device: &Device) -> &'static str {
     let timing = device.power_timing;
     match timing.window_ms.zip(timing.update_period_ms) {
-        Some((window, period)) if window < 0.95 * period => "the total is what it has not seen as well, and has bounds",
+        Some((window, period)) if window < 0.95 * period => {
+            "the total is what it has not seen as well, and has bounds unless a counter adds up all time"
+        }
         Some(_) => "the total is right",
         None => {
             "the total is right only if its readings are means over all the time between them (`--gpu-name` says which board it is)"

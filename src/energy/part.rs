@@ -112,13 +112,13 @@ pub fn one_device<'a>(
     let is_locked = matches!(model, Err(Refusal::Locked(_)));
     let mut is_unexplained = matches!(model, Err(Refusal::Unexplained));
     let mut model = model.ok().flatten();
-    let mut kind = doubts::counter_kind(device, &curve, model.as_ref());
-    if kind == CounterKind::Sampled && model.is_some() {
-        curve.doubt_counter();
-    }
-    if stands_still {
-        curve.doubt_unseen(kind == CounterKind::Sampled);
-    }
+    let place = (timeline, parents);
+    let mut kind = doubt_counter(
+        (&mut curve, device),
+        (&sensed, run),
+        place,
+        (model.as_ref(), stands_still),
+    );
     // The first split only served to tell what the leaves draw.
     split = sharpened(&curve, timeline, parents, model.as_ref());
     let mut together = Vec::new();
@@ -144,10 +144,7 @@ pub fn one_device<'a>(
             model = None;
             curve = curve::build(&sensed.device, &sensed, run, Sources::All).unwrap_or(curve);
             blind::by_context(&mut curve, timeline, parents);
-            kind = doubts::counter_kind(device, &curve, None);
-            if stands_still {
-                curve.doubt_unseen(kind == CounterKind::Sampled);
-            }
+            kind = doubt_counter((&mut curve, device), (&sensed, run), place, (None, stands_still));
             split = sharpened(&curve, timeline, parents, None);
             is_unexplained = true;
             together.push(checks::of_contradiction(device));
@@ -157,14 +154,8 @@ pub fn one_device<'a>(
         doubts::refuse(&mut split.figures);
     }
     let inclusive = inclusive_seconds(&split.seconds, parents);
-    if kind == CounterKind::Unknown || kind == CounterKind::Sampled && model.is_none() {
-        if model.is_some() {
-            doubts::by_integral(&mut split.figures, &curve);
-        }
-        let device = timed(&sensed.device, model.as_ref().filter(|model| model.sees_part()));
-        if let Some(alone) = part_time_alone((&device, &sensed, run), (timeline, parents), &curve) {
-            doubts::by_unseen(&mut split, &alone, timeline, parents);
-        }
+    if kind == CounterKind::Unknown && model.is_some() {
+        doubts::by_integral(&mut split.figures, &curve);
     }
     if is_unexplained && curve.method == Method::Integral {
         doubts::distrust(&mut split.figures, spans, &inclusive, &curve, run);
@@ -269,18 +260,29 @@ fn placed(
     Some(curve)
 }
 
-/// The curve of the power readings alone beside a counter that may be made of them, where they look at a part of the time.
-fn part_time_alone(
-    (device, sensed, run): (&Device, &Sensed<'_>, Interval),
+/// What the counter adds up; where that is not all time, or nobody knows, its cells are doubted by what the readings beside it did not see.
+fn doubt_counter(
+    (curve, device): (&mut Curve, &Device),
+    (sensed, run): (&Sensed<'_>, Interval),
     (timeline, parents): (&Timeline, &[Option<usize>]),
-    curve: &Curve,
-) -> Option<Curve> {
-    if curve.method != Method::Counter || curve.story.blind_w2 <= 0.0 || curve.story.summed == Summed::No {
-        return None;
+    (model, stands_still): (Option<&Model>, bool),
+) -> CounterKind {
+    let mut kind = doubts::counter_kind(device, curve, model);
+    if stands_still {
+        kind = doubts::kind_if_locked(kind, &curve.story);
+        curve.doubt_unseen(kind != CounterKind::Continuous);
     }
-    let mut alone = curve::build(device, sensed, run, Sources::PowerAlone)?;
-    blind::by_context(&mut alone, timeline, parents);
-    Some(alone)
+    let is_open = kind != CounterKind::Continuous && curve.story.summed != Summed::No;
+    if kind == CounterKind::Sampled && model.is_some() {
+        curve.doubt_counter();
+    } else if is_open && curve.method == Method::Counter && curve.story.blind_w2 > 0.0 {
+        let device = timed(&sensed.device, model.filter(|model| model.sees_part()));
+        if let Some(mut alone) = curve::build(&device, sensed, run, Sources::PowerAlone) {
+            blind::by_context(&mut alone, timeline, parents);
+            curve.doubt_as(&alone);
+        }
+    }
+    kind
 }
 
 /// The sensor model where it has something to add, or why there is none.
@@ -377,7 +379,11 @@ fn timing(device: &Device, curve: &Curve, model: Option<&Model>) -> SensorTiming
         let believed = device.power_timing;
         let told = |found: f64, believed: Option<f64>| if model.is_told { Some(found) } else { believed };
         return SensorTiming {
-            update_period_ms: Some(found.period_ms),
+            // Of slow polls the period is the poller's.
+            update_period_ms: believed
+                .update_period_ms
+                .filter(|_| found.is_blurred)
+                .or(Some(found.period_ms)),
             window_ms: told(found.theta.window, believed.window_ms),
             delay_ms: told(found.theta.delay, believed.delay_ms),
         };

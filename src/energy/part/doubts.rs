@@ -2,13 +2,10 @@
 //! counter that another reading contradicts, readings that were rounded.
 
 use crate::energy::cell::Cell;
-use crate::energy::curve::Curve;
-use crate::energy::interval::Split;
+use crate::energy::curve::{Curve, Story};
 use crate::energy::sensed::Sensed;
 use crate::energy::sensor_model::{self, CounterKind, Model};
-use crate::energy::shares;
 use crate::energy::summed::{self, Summed};
-use crate::energy::timeline::Timeline;
 use crate::energy::uncertainty::{Figure, grade};
 use crate::model::analysis::{Grade, Method};
 use crate::model::device::Device;
@@ -24,6 +21,18 @@ pub fn counter_kind(device: &Device, curve: &Curve, model: Option<&Model>) -> Co
         (None, Summed::Yes, _) | (None, Summed::Unknown, Some("sampled")) => CounterKind::Sampled,
         (None, Summed::No, _) | (None, Summed::Unknown, Some("continuous")) => CounterKind::Continuous,
         (None, Summed::Unknown, _) => CounterKind::Unknown,
+    }
+}
+
+/// The same where the sensor is locked to the steps. Then next to nothing of the readings tells what the counter adds up, but that one
+/// which is made of them has their energy. Of a counter that contradicts them nobody knows anything.
+pub fn kind_if_locked(kind: CounterKind, story: &Story) -> CounterKind {
+    let apart = |(ratio, seconds): (f64, f64)| (ratio - 1.0).abs() > Story::usual_difference(seconds);
+    match kind {
+        CounterKind::Unknown if story.contradiction().is_none() && story.counter_over_integral.is_some_and(apart) => {
+            CounterKind::Continuous
+        }
+        kind => kind,
     }
 }
 
@@ -48,34 +57,6 @@ pub fn by_integral(figures: &mut [Figure], curve: &Curve) {
         let off = (ratio - 1.0).abs() * figure.joules.abs();
         figure.u95 += off;
         figure.upper += off;
-    }
-}
-
-/// A counter of which it is not known whether it adds up all time, beside readings that look at a part of it: it may be made of those, and
-/// then has not seen what they, `alone`, did not see. Of short phases it says nothing that the readings do not.
-pub fn by_unseen(split: &mut Split, alone: &Curve, timeline: &Timeline, parents: &[Option<usize>]) {
-    let whole = split.figures.len() - 1;
-    let mut variance = vec![0.0; split.figures.len()];
-    let cells = alone.cells.iter().map(|cell| (cell.start, cell.end));
-    shares::walk(timeline, cells, |i, shares| {
-        let cell = &alone.cells[i];
-        for &(leaf, seconds) in shares.iter().filter(|_| cell.known) {
-            let part = cell.variance * (seconds / cell.seconds()).min(1.0);
-            let above = std::iter::successors(Some(leaf), |&phase| parents.get(phase).copied().flatten());
-            above.chain([whole]).for_each(|phase| variance[phase] += part);
-        }
-    });
-    let [long, _] = split.long();
-    for ((figure, variance), _) in split
-        .figures
-        .iter_mut()
-        .zip(variance)
-        .zip(long)
-        .filter(|(_, long)| *long)
-    {
-        let u95 = figure.u95.hypot(2.0 * variance.sqrt());
-        figure.upper += u95 - figure.u95;
-        figure.u95 = u95;
     }
 }
 

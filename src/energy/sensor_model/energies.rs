@@ -78,7 +78,7 @@ pub fn energies<'a>(
     let ramp = lags::average(
         (inputs.timeline, inputs.seconds),
         &setting.active,
-        (&assumed, response),
+        (&assumed, response, lags::Whose::of(streams)),
         (&about, &fitted),
         &mut energies,
         &mut covariance,

@@ -21,12 +21,12 @@ const LOW_PASS_OWN: f64 = 3.0;
 /// is not excluded to the covariance.
 ///
 /// What rounds an edge may be the power's, which moves energy by its lag, or the sensor's own (its response, jitter that polls do not
-/// show), which moves none: readings do not tell whose it is. That the sensor's `response` (ms) was found does not make what is rounded
+/// show), which moves none: readings do not tell `whose` it is. That the sensor's `response` (ms) was found does not make what is rounded
 /// beside it the power's: a ramp of the same roundness takes its place, and leaves next to nothing of it.
 pub fn average(
     (timeline, seconds): (&Timeline, &[f64]),
     active: &[usize],
-    (assumed, response): (&[Assumed], Option<f64>),
+    (assumed, response, whose): (&[Assumed], Option<f64>, Whose),
     (about, fitted): (&[f64], &[f64]),
     energies: &mut [f64],
     covariance: &mut Symmetric,
@@ -59,7 +59,7 @@ pub fn average(
     let (linear, exponential) = by_kind(assumed);
     let ways = [&linear, &exponential]
         .into_iter()
-        .flat_map(|kind| [true, false].map(|whose| (kind, whose)));
+        .flat_map(|kind| whose.by_power().iter().map(move |&by_power| (kind, by_power)));
     let possible: Vec<Vec<Possible>> = ways
         .map(|(kind, by_power)| kind.iter().map(|one| of(one, by_power)).collect())
         .collect();
@@ -96,6 +96,32 @@ pub fn average(
     energies.iter_mut().zip(&middle).for_each(|(e, m)| *e += m);
     let sd_ms = 0.5 * (farthest_ms - lag_ms).abs().hypot(own_ms);
     Ramp { lag_ms, sd_ms }
+}
+
+/// Whose the roundness of the edges can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    Anyones,
+    /// A low pass has rounded all it can: what is rounder is the power's.
+    ThePowers,
+}
+
+impl Whose {
+    pub fn of(streams: &[Stream]) -> Self {
+        let is_low_pass = |stream: &Stream| !stream.is_counter && stream.theta.shape == Shape::LowPass;
+        if streams.iter().any(is_low_pass) {
+            Self::ThePowers
+        } else {
+            Self::Anyones
+        }
+    }
+
+    fn by_power(self) -> &'static [bool] {
+        match self {
+            Self::Anyones => &[true, false],
+            Self::ThePowers => &[true],
+        }
+    }
 }
 
 /// How much of a response (ms) may be the power's own.
@@ -241,7 +267,7 @@ mod tests {
             let found = average(
                 (&timeline, &[2.0, 2.0]),
                 &[0, 1],
-                (&assumed, response),
+                (&assumed, response, Whose::Anyones),
                 (&watts, &watts),
                 &mut energies,
                 &mut covariance,

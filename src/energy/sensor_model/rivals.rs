@@ -15,6 +15,8 @@ use super::{Refusal, uneven};
 const CONTRADICTED: f64 = 2.0;
 /// Residuals of power readings that are so much smoother than noise are no noise.
 const TOO_SMOOTH: f64 = 8.0;
+/// What readings are counted in, watts: what differs by less does not differ.
+const MILLIWATT: f64 = 1e-3;
 
 /// The best of a thousand windows makes phases of one power differ by four standard deviations.
 const DIFFERENT: f64 = 5.0;
@@ -99,9 +101,13 @@ impl<'a> Tried<'a> {
             .windows(2)
             .map(|pair| 0.5 * (pair[1].watts - pair[0].watts).powi(2));
         let from_one_to_the_next = squares.sum::<f64>() / rows.len().max(1) as f64;
+        // Readings that never change fit every window.
+        if from_one_to_the_next < MILLIWATT * MILLIWATT {
+            return None;
+        }
         let overlapping = (power.theta.window * 1e-3 / power.rows.period).max(1.0);
         let left = left / (1.0 - power.memory.powi(2));
-        Some(left / (overlapping * from_one_to_the_next).max(f64::MIN_POSITIVE))
+        Some(left / (overlapping * from_one_to_the_next))
     }
 
     /// Whether what is left of the power's readings is smoother than windows as long as those found can make it: then the windows are not

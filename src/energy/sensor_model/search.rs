@@ -30,7 +30,7 @@ const OVERLAPPING: f64 = 1.2;
 const DELAYS: usize = 2;
 /// Windows within these shares of the believed one are that one.
 const USUAL: std::ops::Range<f64> = 0.65..1.3;
-/// With fewer stretches of phases than this, nothing unusual is believed.
+/// With fewer stretches of phases than this, or fewer readings, nothing unusual is believed.
 const REPEATED: usize = 60;
 /// No more rows than these count when one window is set against another: what is wrong with any model is the same in all of them.
 const COUNTED: f64 = 400.0;
@@ -226,7 +226,7 @@ impl<'a> Search<'a> {
     }
 
     pub fn has_few_edges(&self) -> bool {
-        self.inputs.timeline.states.len() < REPEATED
+        self.inputs.timeline.states.len().min(self.rows.rows.len()) < REPEATED
     }
 
     /// What is left unexplained by the best start.

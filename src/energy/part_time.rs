@@ -1,0 +1,183 @@
+//! What an A100 tells that looks at a quarter of the time: where it is locked to the steps, in short runs, and where nothing changes; and
+//! counters of which nobody can tell then what they add up.
+
+use super::laws::{analysed, gpu, recording};
+use crate::model::analysis::{Analysis, EnergyEstimate};
+use crate::model::device::{Device, SensorTiming};
+use crate::model::marker::MarkerVerb::{Begin, End};
+use crate::model::sample::{PowerStream, Times};
+use crate::model::time::Timestamp;
+
+const MS: i64 = 1_000_000;
+const PERIOD_MS: i64 = 100;
+const BELIEVED_MS: i64 = 25;
+const IDLE_MS: i64 = 1000;
+
+/// Steps of two phases, ms and watts of each, their lengths scattering by so many ms to either side.
+struct Load {
+    steps: i64,
+    phases: [(i64, f64); 2],
+    scatter_ms: i64,
+    idle_w: f64,
+    noise_w: f64,
+    window_ms: i64,
+}
+
+impl Load {
+    fn length_ms(&self, step: i64, phase: usize) -> i64 {
+        let scatter = (step * 7919 + phase as i64 * 31) % (2 * self.scatter_ms + 1) - self.scatter_ms;
+        self.phases[phase].0 + scatter
+    }
+}
+
+/// What is said of a run by an A100 whose readings end `at_ms` after each tenth of a second, and whose counter adds up those or all time;
+/// and the load's energy in truth.
+fn observed(load: &Load, at_ms: i64, adds_up_readings: bool) -> (Analysis, f64) {
+    let mut watts = vec![load.idle_w; 2 * IDLE_MS as usize];
+    let mut lines = vec![(IDLE_MS as f64, Begin, "train", 0)];
+    let mut now = IDLE_MS;
+    for step in 0..load.steps {
+        lines.push((now as f64, Begin, "step", 0));
+        for (phase, name) in ["forward", "optimizer"].into_iter().enumerate() {
+            let ms = load.length_ms(step, phase);
+            lines.extend([(now as f64, Begin, name, 0), ((now + ms) as f64, End, name, 0)]);
+            watts.extend((0..ms).map(|_| load.phases[phase].1));
+            now += ms;
+        }
+        lines.push((now as f64, End, "step", 0));
+    }
+    lines.push((now as f64, End, "train", 0));
+    watts.extend(vec![load.idle_w; 2 * IDLE_MS as usize]);
+    let mut joules = vec![0.0];
+    joules.extend(watts.iter().scan(0.0, |sum, watts| {
+        *sum += watts * 1e-3;
+        Some(*sum)
+    }));
+    let to = |ms: i64| joules[(ms + IDLE_MS) as usize];
+    let reading = |tick: i64| {
+        let end = tick * PERIOD_MS + at_ms;
+        let noise = load.noise_w / 6.0 * ((tick * 7919).rem_euclid(13) - 6) as f64;
+        (to(end) - to(end - load.window_ms)) / (load.window_ms as f64 * 1e-3) + noise
+    };
+    let (mut power, mut times) = (PowerStream::default(), Times::default());
+    power.counter_unit_joules = 1e-3;
+    let run_ms = now + IDLE_MS;
+    for ms in (-300..run_ms + 300).step_by(7) {
+        let tick = (ms - at_ms).div_euclid(PERIOD_MS);
+        times.push(Timestamp::from_nanos(ms * MS), 10_000);
+        power.watts.push(reading(tick));
+        let counted: f64 = if adds_up_readings {
+            (-3..=tick).map(|k| reading(k) * PERIOD_MS as f64 * 1e-3).sum()
+        } else {
+            to(tick * PERIOD_MS + at_ms)
+        };
+        power.counter.push(Some(((1000.0 + counted) * 1e3) as u64));
+    }
+    power.times = times;
+    let device = Device {
+        power_timing: SensorTiming {
+            update_period_ms: Some(PERIOD_MS as f64),
+            window_ms: Some(BELIEVED_MS as f64),
+            delay_ms: None,
+        },
+        ..gpu(0)
+    };
+    let analysis = analysed(&recording(vec![device], run_ms, &lines), power);
+    (analysis, to(now) - to(IDLE_MS))
+}
+
+fn energy<'a>(analysis: &'a Analysis, path: &str) -> &'a EnergyEstimate {
+    let found = analysis.phases.iter().find(|phase| phase.path == path);
+    &found.expect("a phase of the load").energy
+}
+
+/// 40 ms at 320 W and 60 ms at 120 W in each tenth of a second: readings that see 12 and 13 ms of them say 216 W, and it is 200.
+const LOCKED: Load = Load {
+    steps: 100,
+    phases: [(40, 320.0), (60, 120.0)],
+    scatter_ms: 0,
+    idle_w: 60.0,
+    noise_w: 0.6,
+    window_ms: BELIEVED_MS,
+};
+
+#[test]
+fn a_counter_that_says_what_a_locked_sensor_says_has_bounds() {
+    let (analysis, truth) = observed(&LOCKED, 53, true);
+    for energy in [&analysis.total, energy(&analysis, "train")] {
+        assert_eq!(energy.joules, None, "{energy:?}");
+        assert!(
+            energy.upper_bound.is_some_and(|bound| bound.get() > truth),
+            "{energy:?} of {truth} J"
+        );
+    }
+}
+
+#[test]
+fn a_counter_that_says_something_else_has_seen_more() {
+    let (analysis, truth) = observed(&LOCKED, 53, false);
+    let train = energy(&analysis, "train");
+    let (joules, u95) = (train.joules.expect("a value").get(), train.u95.expect("known").get());
+    assert!(
+        (joules - truth).abs() < u95 && u95 < 0.01 * truth,
+        "{joules} ± {u95} J of {truth}"
+    );
+}
+
+#[test]
+fn steps_that_fill_their_phase_are_no_surer_than_it() {
+    let short = Load {
+        steps: 80,
+        phases: [(17, 330.0), (26, 150.0)],
+        scatter_ms: 5,
+        ..LOCKED
+    };
+    let (analysis, truth) = observed(&short, 0, true);
+    let [train, step] = ["train", "train/step"].map(|path| {
+        let energy = energy(&analysis, path);
+        (energy.joules.expect("a value").get(), energy.u95.expect("known").get())
+    });
+    assert!((step.0 - truth).abs() < step.1, "{step:?} of {truth} J");
+    assert!(step.1 > 0.9 * train.1, "{step:?}, and train {train:?}");
+}
+
+#[test]
+fn readings_that_never_change_are_no_riddle() {
+    let constant = Load {
+        phases: [(40, 200.0), (57, 200.0)],
+        idle_w: 200.0,
+        noise_w: 0.0,
+        ..LOCKED
+    };
+    let (analysis, truth) = observed(&constant, 0, false);
+    let unexplained = |detail: &str| detail.contains("no window and delay");
+    assert!(
+        !analysis.checks.iter().any(|check| unexplained(&check.detail)),
+        "{:?}",
+        analysis.checks
+    );
+    let train = energy(&analysis, "train");
+    assert!(
+        train
+            .joules
+            .is_some_and(|joules| (joules.get() / truth - 1.0).abs() < 0.01)
+    );
+}
+
+/// A window of 60 ms where 25 are believed: with a hundred readings and more it is found, of 50 most is what was believed.
+#[test]
+fn what_is_unusual_needs_many_readings_and_not_many_phases_alone() {
+    let window_of = |steps: i64| {
+        let load = Load {
+            steps,
+            phases: [(17, 330.0), (26, 150.0)],
+            scatter_ms: 5,
+            window_ms: 60,
+            ..LOCKED
+        };
+        let (analysis, _) = observed(&load, 0, false);
+        analysis.devices[0].timing.window_ms.expect("a window")
+    };
+    assert!((window_of(250) - 60.0).abs() < 2.0, "{}", window_of(250));
+    assert!(window_of(70) < 35.0, "{}", window_of(70));
+}
