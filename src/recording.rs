@@ -29,8 +29,8 @@ pub mod version;
 mod whole;
 mod writer;
 
-pub use draft::vacant;
-pub use error::RecordingError;
+pub use draft::{Claim, vacant};
+pub use error::{NotNamed, RecordingError};
 pub use reader::Reader;
 pub use recover::{Recovered, recover};
 pub use whole::write_whole;

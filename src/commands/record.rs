@@ -33,7 +33,7 @@ const LEAD: Duration = Duration::from_millis(250);
 const GIT_PATIENCE: Duration = Duration::from_millis(500);
 
 pub fn run(args: RecordArgs) -> Outcome {
-    let plan = plan::record(args, clock::anchor().realtime_ns).map_err(|error| Failure {
+    let mut plan = plan::record(args, clock::anchor().realtime_ns).map_err(|error| Failure {
         error: error.into(),
         status: 2,
     })?;
@@ -52,7 +52,8 @@ pub fn run(args: RecordArgs) -> Outcome {
         return Err(before_the_child(unmet("a sensor is missing")));
     }
     let info = run_info(&plan, plan.request.simulate.as_ref().map(ToString::to_string));
-    let writer = Writer::create(&plan.output, &info, &devices, plan.force).map_err(before_the_child)?;
+    // Dropped before the command has been started: nothing ran, and there is nothing to keep.
+    let (writer, claim) = Writer::begin(&plan.output, &info, &devices, plan.force).map_err(before_the_child)?;
     let writer = BackgroundWriter::start(writer, |error| {
         say(&format!("error: {error}"));
         say("the command goes on unrecorded");
@@ -74,18 +75,15 @@ pub fn run(args: RecordArgs) -> Outcome {
     if measured {
         std::thread::sleep(LEAD);
         if let Some(signal) = watch_idle(&plan, &signals, &writer) {
-            return Err(nothing_ran(
-                &plan,
-                Failure {
-                    error: anyhow::anyhow!("{signal} came before the command ran"),
-                    status: ChildExit::Signal(signal as i32).status() as u8,
-                },
-            ));
+            return Err(Failure {
+                error: anyhow::anyhow!("{signal} came before the command ran"),
+                status: ChildExit::Signal(signal as i32).status() as u8,
+            });
         }
         let lost = sampler.lost();
         if plan.strict && !lost.is_empty() {
             let error = unmet(&format!("a sensor was lost ({})", lost.join("; ")));
-            return Err(nothing_ran(&plan, before_the_child(error)));
+            return Err(before_the_child(error));
         }
     }
 
@@ -95,7 +93,13 @@ pub fn run(args: RecordArgs) -> Outcome {
         warnings: missing.iter().map(|finding| (started, finding.clone())).collect(),
         ..Chunk::default()
     });
-    let ended = armed.release().map(|child| signals.wait_for(child, say));
+    let ended = armed.release().map(|child| {
+        if let Err(error) = claim.keep() {
+            say(&format!("error: {error}"));
+            plan.output = error.kept_in;
+        }
+        signals.wait_for(child, say)
+    });
     let end = clock::now();
     if measured && ended.is_ok() {
         std::thread::sleep(LEAD);
@@ -115,10 +119,7 @@ pub fn run(args: RecordArgs) -> Outcome {
                 "the end of the command was not seen: {errno}\nhint: {path} holds what was recorded until then"
             )))
         }
-        Err(error) => {
-            drop(writer);
-            Err(nothing_ran(&plan, not_launched(error)))
-        }
+        Err(error) => Err(not_launched(error)),
     }
 }
 
@@ -186,12 +187,6 @@ fn unmet(what: &str) -> anyhow::Error {
     anyhow::anyhow!(
         "{what}, and --strict is set: the command was not run\nhint: `powerprof doctor` shows every sensor; without --strict the command runs"
     )
-}
-
-/// Nothing ran, so there is nothing to keep.
-fn nothing_ran(plan: &RecordPlan, failure: Failure) -> Failure {
-    let _ = std::fs::remove_file(&plan.output);
-    failure
 }
 
 /// The devices as the file keeps them: with the user's calibration of each board.

@@ -97,3 +97,35 @@ fn a_link_to_an_open_stream_stays() {
     assert_eq!(status.expect("powerprof runs").code(), Some(2));
     assert!(place.file("stdout").is_symlink());
 }
+
+/// With `--force`, what was recorded before goes only when there is something to put in its place.
+#[test]
+fn where_nothing_ran_the_old_recording_stays() {
+    let place = place();
+    let before = std::fs::read(place.file("run.h5")).expect("the old recording");
+    let names = || {
+        let entries = std::fs::read_dir(place.path()).expect("the folder");
+        let mut names: Vec<_> = entries.flatten().map(|e| e.file_name()).collect();
+        names.sort();
+        names
+    };
+    let there = names();
+    std::fs::write(place.file("data"), "data").expect("a file that is no program");
+    let run = |arguments: &[&str]| run(&place, &[&["-o", "run.h5", "--force", "--quiet"], arguments].concat());
+    for (arguments, status) in [
+        (&["--gpus", "none", "--", "nosuchcommand"][..], 127),
+        (&["--gpus", "none", "--", "./data"], 126),
+        (&["--strict", "--gpus", "0", "--", "touch", "ran"], 125),
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(status), "{}", stderr(&output));
+        assert_eq!(std::fs::read(place.file("run.h5")).expect("still there"), before);
+    }
+    std::fs::remove_file(place.file("data")).expect("it is there");
+    assert_eq!(names(), there);
+
+    let output = run(&["--gpus", "none", "--", "true"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_ne!(std::fs::read(place.file("run.h5")).expect("the new one"), before);
+    assert_eq!(names(), there);
+}
