@@ -25,6 +25,7 @@ mod samples;
 pub mod schema;
 mod streams;
 mod table;
+pub mod trace;
 pub mod version;
 mod whole;
 mod writer;

@@ -106,6 +106,11 @@ impl Claim {
         })
     }
 
+    /// Where the file is as long as the claim has not been kept.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// The new file stays, and takes its name. Where that fails it stays where it is, and the error says where that is.
     pub fn keep(self) -> Result<(), NotNamed> {
         let named = match obstacle(&self.path) {

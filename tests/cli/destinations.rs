@@ -129,3 +129,57 @@ fn where_nothing_ran_the_old_recording_stays() {
     assert_ne!(std::fs::read(place.file("run.h5")).expect("the new one"), before);
     assert_eq!(names(), there);
 }
+
+/// As the tasks of a job do, in one folder.
+#[test]
+fn runs_that_begin_together_have_a_name_each() {
+    let place = Place::new();
+    let running: Vec<_> = (0..4)
+        .map(|_| {
+            place
+                .powerprof([
+                    "--quiet",
+                    "--gpus",
+                    "none",
+                    "--force",
+                    "--",
+                    "sh",
+                    "-c",
+                    "echo ran >> ran",
+                ])
+                .spawn()
+                .expect("powerprof runs")
+        })
+        .collect();
+    for mut run in running {
+        assert!(run.wait().expect("a child of ours").success());
+    }
+    assert_eq!(
+        std::fs::read_to_string(place.file("ran"))
+            .expect("it ran")
+            .lines()
+            .count(),
+        4
+    );
+    let entries = std::fs::read_dir(place.path()).expect("the folder");
+    let names = entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned());
+    assert_eq!(names.filter(|name| name.ends_with(".h5")).count(), 4);
+}
+
+/// Scripts clear their output folder first.
+#[test]
+fn a_command_that_deletes_or_renames_its_recording_loses_nothing() {
+    for (command, name) in [("rm run.h5", "run.h5"), ("mv run.h5 other.h5", "other.h5")] {
+        let place = Place::new();
+        let output = place.record_script(&["--gpus", "none"], command);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let said = stderr(&output);
+        assert_eq!(
+            said.contains("deleted while it was written"),
+            name == "run.h5",
+            "{said}"
+        );
+        assert!(said.contains(&format!("{name}\n")), "{said}");
+        assert_eq!(place.report_of(name)["run"]["complete"], true, "{command}");
+    }
+}
