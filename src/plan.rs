@@ -59,6 +59,8 @@ pub enum PlanError {
 pub struct RecordPlan {
     pub command: Vec<OsString>,
     pub output: PathBuf,
+    /// Whether somebody asked for that name; if nobody did, another will do.
+    pub named: bool,
     pub force: bool,
     pub interval: Duration,
     pub polling: Polling,
@@ -99,11 +101,14 @@ pub fn record(args: RecordArgs, now_ns: i64) -> Result<RecordPlan, PlanError> {
         return Err(PlanError::CpuTdp(watts));
     }
     let labels = labels(&args.labels)?;
-    let output = match args.output.or_else(|| config.record.output.clone()) {
-        Some(path) => path,
-        None => naming::free_name(&args.command, now_ns),
-    };
-    recording::vacant(&output, args.force)?;
+    let asked = args.output.or_else(|| config.record.output.clone());
+    let named = asked.is_some();
+    let output = asked.unwrap_or_else(|| naming::free_name(&args.command, now_ns));
+    // A free name needs no force; with it, two that begin in the same second would take it from each other.
+    let force = args.force && named;
+    if named {
+        recording::vacant(&output, force)?;
+    }
     if let Some(folder) = output
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
@@ -120,7 +125,8 @@ pub fn record(args: RecordArgs, now_ns: i64) -> Result<RecordPlan, PlanError> {
     Ok(RecordPlan {
         command: args.command,
         output,
-        force: args.force,
+        named,
+        force,
         interval,
         polling,
         idle_baseline,

@@ -25,12 +25,13 @@ mod samples;
 pub mod schema;
 mod streams;
 mod table;
+pub mod trace;
 pub mod version;
 mod whole;
 mod writer;
 
-pub use draft::vacant;
-pub use error::RecordingError;
+pub use draft::{Claim, vacant};
+pub use error::{NotNamed, RecordingError};
 pub use reader::Reader;
 pub use recover::{Recovered, recover};
 pub use whole::write_whole;

@@ -83,7 +83,7 @@ pub fn run(args: CalibrateArgs) -> Outcome {
             (device, sensor.columns())
         })
         .collect();
-    let writer = Writer::create(&path, &run_info(&args), &recorded, args.force)?;
+    let (writer, claim) = Writer::begin(&path, &run_info(&args), &recorded, args.force)?;
     let writer = BackgroundWriter::start(writer, |error| say(&format!("error: {error}")))?;
     let sampler = Sampler::start(discovery.sensors, None, INTERVAL, Polling::Steady, writer.sink())?;
     std::thread::sleep(LEAD);
@@ -95,6 +95,7 @@ pub fn run(args: CalibrateArgs) -> Outcome {
     let told = played.as_ref().map(|(edges, _)| load.edges(edges)).unwrap_or_default();
     load.end();
     let (_, waves) = played?;
+    claim.keep()?;
     let (edges, answered) = told;
     let _ = writer.sink().send(Chunk {
         released: Some(started),

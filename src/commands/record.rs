@@ -13,9 +13,10 @@ use crate::model::device::Device;
 use crate::model::recording::{ChildExit, Chunk, RunEnd, RunInfo};
 use crate::model::sample::Columns;
 use crate::model::time::Interval;
-use crate::plan::{self, RecordPlan};
-use crate::recording::Writer;
+use crate::plan::{self, RecordPlan, naming};
 use crate::recording::background::{BackgroundWriter, CutOff};
+use crate::recording::trace::{Found, Trace};
+use crate::recording::{Claim, RecordingError, Writer};
 use crate::report::text;
 use crate::sampler::Sampler;
 use crate::sensors::clock;
@@ -33,7 +34,7 @@ const LEAD: Duration = Duration::from_millis(250);
 const GIT_PATIENCE: Duration = Duration::from_millis(500);
 
 pub fn run(args: RecordArgs) -> Outcome {
-    let plan = plan::record(args, clock::anchor().realtime_ns).map_err(|error| Failure {
+    let mut plan = plan::record(args, clock::anchor().realtime_ns).map_err(|error| Failure {
         error: error.into(),
         status: 2,
     })?;
@@ -52,7 +53,8 @@ pub fn run(args: RecordArgs) -> Outcome {
         return Err(before_the_child(unmet("a sensor is missing")));
     }
     let info = run_info(&plan, plan.request.simulate.as_ref().map(ToString::to_string));
-    let writer = Writer::create(&plan.output, &info, &devices, plan.force).map_err(before_the_child)?;
+    // Dropped before the command has been started: nothing ran, and there is nothing to keep.
+    let (writer, claim) = begin(&mut plan, &info, &devices).map_err(before_the_child)?;
     let writer = BackgroundWriter::start(writer, |error| {
         say(&format!("error: {error}"));
         say("the command goes on unrecorded");
@@ -74,18 +76,15 @@ pub fn run(args: RecordArgs) -> Outcome {
     if measured {
         std::thread::sleep(LEAD);
         if let Some(signal) = watch_idle(&plan, &signals, &writer) {
-            return Err(nothing_ran(
-                &plan,
-                Failure {
-                    error: anyhow::anyhow!("{signal} came before the command ran"),
-                    status: ChildExit::Signal(signal as i32).status() as u8,
-                },
-            ));
+            return Err(Failure {
+                error: anyhow::anyhow!("{signal} came before the command ran"),
+                status: ChildExit::Signal(signal as i32).status() as u8,
+            });
         }
         let lost = sampler.lost();
         if plan.strict && !lost.is_empty() {
             let error = unmet(&format!("a sensor was lost ({})", lost.join("; ")));
-            return Err(nothing_ran(&plan, before_the_child(error)));
+            return Err(before_the_child(error));
         }
     }
 
@@ -95,7 +94,14 @@ pub fn run(args: RecordArgs) -> Outcome {
         warnings: missing.iter().map(|finding| (started, finding.clone())).collect(),
         ..Chunk::default()
     });
-    let ended = armed.release().map(|child| signals.wait_for(child, say));
+    let trace = Trace::of(&claim);
+    let ended = armed.release().map(|child| {
+        if let Err(error) = claim.keep() {
+            say(&format!("error: {error}"));
+            plan.output = error.kept_in;
+        }
+        signals.wait_for(child, say)
+    });
     let end = clock::now();
     if measured && ended.is_ok() {
         std::thread::sleep(LEAD);
@@ -105,7 +111,7 @@ pub fn run(args: RecordArgs) -> Outcome {
     warden.dismiss();
     match ended {
         Ok(Ok(exit)) => {
-            finish(&plan, writer, RunEnd { ended: end, exit }, &missing);
+            finish(&mut plan, writer, trace, RunEnd { ended: end, exit }, &missing);
             Ok(status(&plan, exit, &lost))
         }
         // What was recorded stays, as a recording that was cut off.
@@ -115,9 +121,22 @@ pub fn run(args: RecordArgs) -> Outcome {
                 "the end of the command was not seen: {errno}\nhint: {path} holds what was recorded until then"
             )))
         }
-        Err(error) => {
-            drop(writer);
-            Err(nothing_ran(&plan, not_launched(error)))
+        Err(error) => Err(not_launched(error)),
+    }
+}
+
+/// Begin the file. A name that nobody asked for and that another run has just taken is no reason not to run the command.
+fn begin(
+    plan: &mut RecordPlan,
+    info: &RunInfo,
+    devices: &[(Device, Columns)],
+) -> Result<(Writer, Claim), RecordingError> {
+    loop {
+        match Writer::begin(&plan.output, info, devices, plan.force) {
+            Err(RecordingError::AlreadyExists { .. }) if !plan.named => {
+                plan.output = naming::free_name(&plan.command, info.started_realtime_ns);
+            }
+            begun => return begun,
         }
     }
 }
@@ -141,12 +160,26 @@ fn watch_idle(plan: &RecordPlan, signals: &Signals, writer: &BackgroundWriter) -
 }
 
 /// Close the file and say what it holds, but for what was `told` before the command ran.
-fn finish(plan: &RecordPlan, writer: BackgroundWriter, end: RunEnd, told: &[String]) {
+fn finish(plan: &mut RecordPlan, writer: BackgroundWriter, trace: Option<Trace>, end: RunEnd, told: &[String]) {
     match writer.finish(end) {
         Ok(()) => {}
         // What was told names the file and how to read it; here it is still open, and HDF5 would mix in what could not be written.
         Err(CutOff::Earlier) => return,
         Err(CutOff::AtItsEnd(error)) => return say(&format!("error: {error}")),
+    }
+    match trace.map_or(Found::There, |trace| trace.find(&plan.output)) {
+        Found::There => {}
+        Found::Elsewhere(path) => plan.output = path,
+        Found::Restored => say(&format!(
+            "warning: {} was deleted while it was written; it is there again",
+            plan.output.display()
+        )),
+        Found::Lost(error) => {
+            return say(&format!(
+                "error: {} was deleted while it was written, and cannot be written again: {error}",
+                plan.output.display()
+            ));
+        }
     }
     match load::load(&plan.output) {
         Ok(loaded) if !plan.quiet => {
@@ -186,12 +219,6 @@ fn unmet(what: &str) -> anyhow::Error {
     anyhow::anyhow!(
         "{what}, and --strict is set: the command was not run\nhint: `powerprof doctor` shows every sensor; without --strict the command runs"
     )
-}
-
-/// Nothing ran, so there is nothing to keep.
-fn nothing_ran(plan: &RecordPlan, failure: Failure) -> Failure {
-    let _ = std::fs::remove_file(&plan.output);
-    failure
 }
 
 /// The devices as the file keeps them: with the user's calibration of each board.

@@ -26,7 +26,7 @@ pub fn free_name(command: &[OsString], now_ns: i64) -> PathBuf {
     let candidates = std::iter::once(format!("{base}.h5")).chain((2..).map(|n| format!("{base}-{n}.h5")));
     candidates
         .map(PathBuf::from)
-        .find(|path| !path.exists())
+        .find(|path| path.symlink_metadata().is_err())
         .unwrap_or_else(|| PathBuf::from(format!("{base}.h5")))
 }
 

@@ -1,15 +1,16 @@
 //! The way of a file to its name: made beside it, and put there once it can be read.
 //!
 //! Invariants: nothing but a file, or a link, is ever replaced, whatever `--force` says: a rename would end a device or a FIFO. A recorder
-//! that dies before its file can be read leaves nothing under the name.
+//! that dies before its file can be read leaves nothing under the name. A recording that stands there stays until the new one has
+//! something to show.
 
 use std::fs::Permissions;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
 
-use super::RecordingError;
+use super::error::{NotNamed, RecordingError};
 
 /// Whether a recording may take the name `path`; one that stands there gives way to `force` alone.
 pub fn vacant(path: &Path, force: bool) -> Result<(), RecordingError> {
@@ -71,6 +72,54 @@ pub(super) fn draft(path: &Path) -> Result<TempPath, RecordingError> {
             path: path.to_path_buf(),
             detail: e.to_string(),
         }),
+    }
+}
+
+/// What a recording that is being written will be called.
+///
+/// It has its name at once where nothing stood there. What did stand there, and gives way to `--force`, stays until [`keep`](Self::keep).
+/// Dropped before that, the new file goes away.
+#[must_use]
+pub struct Claim {
+    /// The file, under whichever name it has.
+    file: TempPath,
+    path: PathBuf,
+    published: bool,
+}
+
+impl Claim {
+    pub(super) fn stake(draft: TempPath, path: &Path, force: bool) -> Result<Self, RecordingError> {
+        let standing = force && path.symlink_metadata().is_ok();
+        let file = if standing {
+            draft
+        } else {
+            publish(draft, path, force)?;
+            TempPath::try_from_path(path).map_err(|e| RecordingError::Create {
+                path: path.to_path_buf(),
+                detail: e.to_string(),
+            })?
+        };
+        Ok(Self {
+            file,
+            path: path.to_path_buf(),
+            published: !standing,
+        })
+    }
+
+    /// Where the file is as long as the claim has not been kept.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// The new file stays, and takes its name. Where that fails it stays where it is, and the error says where that is.
+    pub fn keep(self) -> Result<(), NotNamed> {
+        let named = match obstacle(&self.path) {
+            _ if self.published => Ok(()),
+            Some(kind) => Err(format!("{kind} stands there")),
+            None => std::fs::rename(&self.file, &self.path).map_err(|e| e.to_string()),
+        };
+        let kept_in = self.file.keep().unwrap_or_else(|e| e.path.to_path_buf());
+        named.map_err(|detail| NotNamed::new(self.path, kept_in, detail))
     }
 }
 

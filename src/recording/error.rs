@@ -94,6 +94,21 @@ pub enum RecordingError {
     Damaged { path: PathBuf, detail: String },
 }
 
+/// A recording that could not take its name: something else stands there now, or the folder takes no names any more.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot name the recording {}: {detail}\nhint: it is in {}", path.display(), kept_in.display())]
+pub struct NotNamed {
+    pub path: PathBuf,
+    pub kept_in: PathBuf,
+    detail: String,
+}
+
+impl NotNamed {
+    pub(super) fn new(path: PathBuf, kept_in: PathBuf, detail: String) -> Self {
+        Self { path, kept_in, detail }
+    }
+}
+
 impl RecordingError {
     /// What happened to a draft, told of the name it was to have: under its own there will be nothing.
     pub(super) fn of_draft(self, path: &Path) -> Self {

@@ -1,11 +1,12 @@
 //! Writing a recording while it happens.
 //!
-//! The file appears under its name at once, with every table in it, and is in single-writer mode from then on: HDF5 orders its
+//! The file has every table in it when it appears under its name, which is at once unless another recording stood there, and is in single-writer mode from then on: HDF5 orders its
 //! writes so that whatever a [`Writer::flush`] returned from can be read again, though the process be killed at any later
 //! instant. Rows gather in memory between flushes; the caller decides when to flush, and loses at most what came after.
 //!
 //! Invariants: groups, columns and attributes are all made before single-writer mode begins; the end of the run is a row like
 //! any other; an error leaves the rows pending, so that a later flush may succeed (a disk that was full for a while).
+//! A file that grows is one of pages ([`PAGE`]), so that a kill in the middle of a write breaks nothing.
 //! A file that could not be written is never closed: closing it would take its mark off, and leave a file that claims to be
 //! longer than it is.
 
@@ -13,11 +14,11 @@ use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
 use hdf5::File;
-use hdf5::file::LibraryVersion;
+use hdf5::file::{FileSpaceStrategy, LibraryVersion};
 
 use super::baseline::BaselineTable;
 use super::column::{Append, Storage};
-use super::draft::{draft, publish, vacant};
+use super::draft::{Claim, draft, vacant};
 use super::error::{Fault, RecordingError};
 use super::journal::{ClockTable, EndTable, EventTable, HostTable, StartTable, SweepTable, WarningTable};
 use super::markers::{FaultTable, MarkerTable};
@@ -32,6 +33,18 @@ use crate::model::sample::Columns;
 
 /// Rows of one column that may wait in memory: a flood of markers between two flushes must not fill it.
 const MOST_PENDING: usize = 1 << 14;
+
+/// Linux ends a `write` between two pages of its cache where the process is being killed (`generic_perform_write`, mm/filemap.c):
+/// what lies in two pages may then be half new and half old. A block of metadata fails its checksum, a compressed block that was
+/// written in its old place cannot be unpacked. What lies within a page is written as a whole or not at all. All page sizes of Linux
+/// are multiples of this one.
+const PAGE: u64 = 4096;
+/// In a file of pages nothing that is shorter than a page crosses the end of one.
+const IN_PAGES: FileSpaceStrategy = FileSpaceStrategy::FreeSpaceManager {
+    paged: true,
+    persist: false,
+    threshold: 1,
+};
 
 /// A recording being written.
 pub struct Writer {
@@ -71,14 +84,30 @@ impl Writer {
         devices: &[(Device, Columns)],
         force: bool,
     ) -> Result<Self, RecordingError> {
+        let (writer, claim) = Self::begin(path, run, devices, force)?;
+        match claim.keep() {
+            Ok(()) => Ok(writer),
+            Err(error) => Err(RecordingError::Create {
+                path: path.to_path_buf(),
+                detail: error.to_string(),
+            }),
+        }
+    }
+
+    /// The same for one that may come to nothing: the file goes away again, and what stood there stays, unless the claim is kept.
+    pub fn begin(
+        path: &Path,
+        run: &RunInfo,
+        devices: &[(Device, Columns)],
+        force: bool,
+    ) -> Result<(Self, Claim), RecordingError> {
         vacant(path, force)?;
         let draft = draft(path)?;
         let storage = Storage::live(run.interval_ns);
         let made = Self::create_at(&draft, run, devices, storage, Origin::default());
         let mut writer = made.and_then(Self::start).map_err(|e| e.of_draft(path))?;
-        publish(draft, path, force)?;
         writer.path = path.to_path_buf();
-        Ok(writer)
+        Ok((writer, Claim::stake(draft, path, force)?))
     }
 
     /// From here on in single-writer mode.
@@ -108,6 +137,9 @@ impl Writer {
             p.libver_bounds(LibraryVersion::V110, LibraryVersion::V110)
                 .file_locking(LOCKING)
         });
+        if storage.grows() {
+            builder.with_fcpl(|p| p.file_space_page_size(PAGE).file_space_strategy(IN_PAGES));
+        }
         let file = builder.create(path).map_err(|e| create(e.to_string()))?;
         close_on_exec(path).map_err(|e| create(e.to_string()))?;
         let tables = match Tables::create(&file, run, devices, storage, origin) {

@@ -97,3 +97,89 @@ fn a_link_to_an_open_stream_stays() {
     assert_eq!(status.expect("powerprof runs").code(), Some(2));
     assert!(place.file("stdout").is_symlink());
 }
+
+/// With `--force`, what was recorded before goes only when there is something to put in its place.
+#[test]
+fn where_nothing_ran_the_old_recording_stays() {
+    let place = place();
+    let before = std::fs::read(place.file("run.h5")).expect("the old recording");
+    let names = || {
+        let entries = std::fs::read_dir(place.path()).expect("the folder");
+        let mut names: Vec<_> = entries.flatten().map(|e| e.file_name()).collect();
+        names.sort();
+        names
+    };
+    let there = names();
+    std::fs::write(place.file("data"), "data").expect("a file that is no program");
+    let run = |arguments: &[&str]| run(&place, &[&["-o", "run.h5", "--force", "--quiet"], arguments].concat());
+    for (arguments, status) in [
+        (&["--gpus", "none", "--", "nosuchcommand"][..], 127),
+        (&["--gpus", "none", "--", "./data"], 126),
+        (&["--strict", "--gpus", "0", "--", "touch", "ran"], 125),
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(status), "{}", stderr(&output));
+        assert_eq!(std::fs::read(place.file("run.h5")).expect("still there"), before);
+    }
+    std::fs::remove_file(place.file("data")).expect("it is there");
+    assert_eq!(names(), there);
+
+    let output = run(&["--gpus", "none", "--", "true"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_ne!(std::fs::read(place.file("run.h5")).expect("the new one"), before);
+    assert_eq!(names(), there);
+}
+
+/// As the tasks of a job do, in one folder.
+#[test]
+fn runs_that_begin_together_have_a_name_each() {
+    let place = Place::new();
+    let running: Vec<_> = (0..4)
+        .map(|_| {
+            place
+                .powerprof([
+                    "--quiet",
+                    "--gpus",
+                    "none",
+                    "--force",
+                    "--",
+                    "sh",
+                    "-c",
+                    "echo ran >> ran",
+                ])
+                .spawn()
+                .expect("powerprof runs")
+        })
+        .collect();
+    for mut run in running {
+        assert!(run.wait().expect("a child of ours").success());
+    }
+    assert_eq!(
+        std::fs::read_to_string(place.file("ran"))
+            .expect("it ran")
+            .lines()
+            .count(),
+        4
+    );
+    let entries = std::fs::read_dir(place.path()).expect("the folder");
+    let names = entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned());
+    assert_eq!(names.filter(|name| name.ends_with(".h5")).count(), 4);
+}
+
+/// Scripts clear their output folder first.
+#[test]
+fn a_command_that_deletes_or_renames_its_recording_loses_nothing() {
+    for (command, name) in [("rm run.h5", "run.h5"), ("mv run.h5 other.h5", "other.h5")] {
+        let place = Place::new();
+        let output = place.record_script(&["--gpus", "none"], command);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let said = stderr(&output);
+        assert_eq!(
+            said.contains("deleted while it was written"),
+            name == "run.h5",
+            "{said}"
+        );
+        assert!(said.contains(&format!("{name}\n")), "{said}");
+        assert_eq!(place.report_of(name)["run"]["complete"], true, "{command}");
+    }
+}

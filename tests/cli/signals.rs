@@ -70,15 +70,24 @@ fn a_child_that_termination_ends_gives_143() {
 
 #[test]
 fn a_signal_before_the_command_runs_has_its_own_status_and_leaves_nothing() {
-    for (signal, status) in [
-        (Signal::SIGTERM, 143),
-        (Signal::SIGHUP, 129),
-        (Signal::SIGINT, 130),
-        (Signal::SIGQUIT, 131),
+    for (signal, status, name, force) in [
+        (Signal::SIGTERM, 143, "run.h5", &[][..]),
+        (Signal::SIGHUP, 129, "old.h5", &["--force"]),
+        (Signal::SIGINT, 130, "run.h5", &[]),
+        (Signal::SIGQUIT, 131, "old.h5", &["--force"]),
     ] {
         let place = Place::new();
+        // What stands at the other name stays.
+        place.write("old.h5", "old");
         let mut child = place
-            .powerprof(["-o", "run.h5", "--idle-baseline", "1h", "--", "touch", "ran"])
+            .powerprof(
+                [
+                    &["-o", name][..],
+                    force,
+                    &["--idle-baseline", "1h", "--", "touch", "ran"],
+                ]
+                .concat(),
+            )
             .stderr(Stdio::piped())
             .spawn()
             .expect("powerprof runs");
@@ -91,6 +100,11 @@ fn a_signal_before_the_command_runs_has_its_own_status_and_leaves_nothing() {
         assert!(last.contains(signal.as_str()), "{last}");
         assert!(
             !place.file("ran").exists() && !place.file("run.h5").exists(),
+            "{signal}"
+        );
+        assert_eq!(
+            std::fs::read_to_string(place.file("old.h5")).expect("there"),
+            "old",
             "{signal}"
         );
     }
