@@ -12,6 +12,8 @@
 
 use std::cell::OnceCell;
 
+use crate::energy::timeline::{Share, Timeline};
+
 use super::overlap::{BUDGET, Cursor, Overlap};
 
 /// What it shows is kept for every so many edges at least: from there to a look-up is a short walk.
@@ -66,14 +68,20 @@ impl<'a> LowPass<'a> {
             let age = (to - at) * 1e-9;
             1.0 - (age - self.tau * (1.0 - (-age / self.tau).exp())) / box_s
         };
-        self.add_at(from, weight * older(from), cursor, sums);
+        let mut before = older(from);
+        self.add_at(from, weight * before, cursor, sums);
         let (first, last) = (edges[0] as f64, edges[edges.len() - 1] as f64);
         let outside = sums.len() - 1;
-        let mut after = |leaf: usize, share: f64, start: f64, end: f64| {
-            sums[leaf] += weight * share * (older(end) - older(start));
+        // Each stretch begins where the one before it ended.
+        let mut after = |shares: &[Share], end: f64| {
+            let reached = older(end);
+            for &(leaf, share) in shares {
+                sums[leaf] += weight * share * (reached - before);
+            }
+            before = reached;
         };
         if from < first {
-            after(outside, 1.0, from, first.min(to));
+            after(&[(outside, 1.0)], first.min(to));
         }
         for i in cursor.segment()..edges.len() - 1 {
             let (start, end) = ((edges[i] as f64).max(from), (edges[i + 1] as f64).min(to));
@@ -81,13 +89,11 @@ impl<'a> LowPass<'a> {
                 break;
             }
             if end > start {
-                for &(leaf, share) in self.overlap.shares(i) {
-                    after(leaf, share, start, end);
-                }
+                after(self.overlap.shares(i), end);
             }
         }
         if to > last {
-            after(outside, 1.0, last.max(from), to);
+            after(&[(outside, 1.0)], to);
         }
     }
 
@@ -191,6 +197,12 @@ impl Held {
         let timeline = overlap.timeline();
         (timeline.states.len() * timeline.leaves).div_ceil(BUDGET).max(STRIDE)
     }
+}
+
+/// How many designs may hold what theirs show at once: all together no more than one of the largest. Each has two low passes.
+pub fn most_at_once(timeline: &Timeline) -> usize {
+    let held = 2 * (timeline.states.len() * timeline.leaves / STRIDE).max(1);
+    (BUDGET / held).max(1)
 }
 
 /// exp(-x) for x >= 0, to 4e-10: most are asked for the short segments of a timeline, where a few terms of the series do.

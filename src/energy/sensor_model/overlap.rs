@@ -82,7 +82,12 @@ impl<'a> Overlap<'a> {
             self.find(at, cursor.0.min(last))
         };
         cursor.0 = segment;
-        let row = segment / self.stride;
+        // Nearly always 1, and a division takes as long as the rest.
+        let row = if self.stride == 1 {
+            segment
+        } else {
+            segment / self.stride
+        };
         for (sum, prefix) in sums.iter_mut().zip(&self.prefix[row * self.leaves..]).take(self.leaves) {
             *sum += weight * prefix;
         }

@@ -33,6 +33,7 @@ fn setting<'a>(overlap: &'a Overlap<'a>, relative: f64) -> Setting<'a> {
         watts_sd: 150.0,
         siblings: vec![parts],
         skewed_ms: None,
+        threads: 2,
     }
 }
 
