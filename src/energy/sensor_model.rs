@@ -16,6 +16,7 @@ mod discover;
 mod energies;
 mod fit;
 mod halves;
+mod held;
 mod in_step;
 mod kind;
 mod lags;

@@ -11,9 +11,11 @@
 //! constants are seconds; before and after the run the device is outside every phase.
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use crate::energy::timeline::{Share, Timeline};
 
+use super::held::Held;
 use super::overlap::{BUDGET, Cursor, Overlap};
 
 /// What it shows is kept for every so many edges at least: from there to a look-up is a short walk.
@@ -26,13 +28,7 @@ pub struct LowPass<'a> {
     tau: f64,
     /// So many look-ups are answered faster from what it shows at edges than by walking back.
     is_asked_often: bool,
-    held: OnceCell<Held>,
-}
-
-/// Row i: the shares at edge `i * stride`.
-struct Held {
-    shares: Vec<f64>,
-    stride: usize,
+    held: OnceCell<Arc<Held>>,
 }
 
 impl<'a> LowPass<'a> {
@@ -115,7 +111,8 @@ impl<'a> LowPass<'a> {
         }
         let at = at.min(last);
         if self.is_asked_often {
-            let held = self.held.get_or_init(|| Held::new(self, Held::stride(self.overlap)));
+            let make = || Held::new(self, Held::stride(self.overlap));
+            let held = self.held.get_or_init(|| self.overlap.low_passes.of(self.tau, make));
             self.add_held(held, at, weight, cursor.segment(), sums);
         } else {
             self.add_back(at, weight, cursor.segment(), sums);
@@ -174,7 +171,8 @@ impl Held {
         let (segments, leaves) = (timeline.states.len(), timeline.leaves);
         let mut shares = vec![0.0; segments.div_ceil(stride) * leaves];
         let Some(first) = shares.get_mut(..leaves) else {
-            return Self { shares, stride };
+            let tau = low_pass.tau;
+            return Self { tau, shares, stride };
         };
         first[leaves - 1] = 1.0;
         let rows = segments.div_ceil(stride);
@@ -189,7 +187,11 @@ impl Held {
                 .zip(before)
                 .for_each(|(own, before)| *own += left * *before);
         }
-        Self { shares, stride }
+        Self {
+            tau: low_pass.tau,
+            shares,
+            stride,
+        }
     }
 
     /// Edges between those that are kept.
@@ -266,7 +268,7 @@ mod tests {
         let timeline = timeline();
         let overlap = Overlap::new(&timeline);
         let dense = LowPass::new(&overlap, 2.5, MANY);
-        let _ = dense.held.set(Held::new(&dense, 1));
+        let _ = dense.held.set(Arc::new(Held::new(&dense, 1)));
         let walking = LowPass::new(&overlap, 2.5, FEW);
         for low_pass in [&LowPass::new(&overlap, 2.5, MANY), &dense] {
             assert!(low_pass.is_asked_often && !walking.is_asked_often);
