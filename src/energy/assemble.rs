@@ -148,6 +148,7 @@ fn of_node<'a, E: Send>(
         parents: &parents,
         spans,
         options,
+        threads: (cores() / recording.devices.len().clamp(1, MOST_THREADS)).max(1),
     };
     let devices = recording.devices.iter().zip(&ownership.ranks);
     let mut parts = Vec::with_capacity(recording.devices.len());
@@ -167,14 +168,17 @@ fn of_node<'a, E: Send>(
 /// So many devices are analysed at once at most: each has its readings and its timeline in memory (a million steps: 0.4 GB).
 const MOST_THREADS: usize = 8;
 
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// Analyse devices and their ranks on all cores; what each gave, in their order.
 fn side_by_side<'a, 'r, E: Send>(
     common: &Common<'_>,
     devices: impl ExactSizeIterator<Item = (&'a Device, &'r Vec<u32>)> + Send,
     streams: impl FnMut(&Device) -> Result<DeviceStreams, E> + Send,
 ) -> Result<Vec<(Part<'a>, Vec<Check>)>, E> {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let threads = cores.min(devices.len()).min(MOST_THREADS);
+    let threads = cores().min(devices.len()).min(MOST_THREADS);
     let waiting = Mutex::new((devices.enumerate(), streams));
     let next = || {
         // A thread that panicked ends the analysis anyway.

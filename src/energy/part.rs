@@ -52,6 +52,8 @@ pub struct Common<'a> {
     pub spans: &'a Spans,
     pub parents: &'a [Option<usize>],
     pub options: &'a Options,
+    /// So many threads each device may use.
+    pub threads: usize,
 }
 
 /// Analyse one device's readings over its timeline.
@@ -66,7 +68,7 @@ pub fn one_device<'a>(
         run,
         spans,
         parents,
-        options,
+        ..
     } = *common;
     let (means, max_memory) = state::means(&readings.state, timeline, parents);
     let contained = device.contained_in.as_ref();
@@ -94,7 +96,7 @@ pub fn one_device<'a>(
     };
     blind::by_context(&mut curve, timeline, parents);
     let mut split = interval::split(&curve, timeline, parents, None, None);
-    let (mut model, mut doubts) = model_of(&sensed, run, timeline, &curve, &split, options);
+    let (mut model, mut doubts) = model_of(common, &sensed, timeline, &curve, &split);
     if let Ok(Some(found)) = &model
         && found.is_told
         && let Some(placed) = placed((&sensed, run), (timeline, parents), found)
@@ -102,7 +104,7 @@ pub fn one_device<'a>(
         curve = placed.beside(&curve, found.sees_part());
         // With the window that was found, and not the one that was believed, the counter is too close to the readings.
         if curve.story.summed == Summed::Yes && found.kind != CounterKind::Sampled {
-            (model, doubts) = model_of(&sensed, run, timeline, &curve, &split, options);
+            (model, doubts) = model_of(common, &sensed, timeline, &curve, &split);
         }
     }
     let stands_still = match &model {
@@ -128,7 +130,7 @@ pub fn one_device<'a>(
             segments: &timeline.segments(),
             cell_s: curve.cell_seconds(),
             unseen_sd_w: curve.range.sd(),
-            estimator: options.estimator,
+            estimator: common.options.estimator,
             uneven: if curve.is_part_time() { model.uneven } else { 0.0 },
         };
         combine::combine(&split, model, &facts)
@@ -287,15 +289,15 @@ fn doubt_counter(
 
 /// The sensor model where it has something to add, or why there is none.
 fn model_of(
+    common: &Common<'_>,
     sensed: &Sensed<'_>,
-    run: Interval,
     timeline: &Timeline,
     curve: &Curve,
     split: &interval::Split,
-    options: &Options,
 ) -> (Result<Option<Model>, Refusal>, Option<Check>) {
+    let run = common.run;
     let device: &Device = &sensed.device;
-    if options.estimator == Estimator::Interval || timeline.leaves < 2 || device.source == Source::Estimate {
+    if common.options.estimator == Estimator::Interval || timeline.leaves < 2 || device.source == Source::Estimate {
         return (Ok(None), None);
     }
     let inputs = sensor_model::Inputs {
@@ -311,6 +313,7 @@ fn model_of(
             .counter_over_integral
             .is_some_and(|(ratio, _)| (ratio - 1.0).abs() > 0.1),
         adds_up: curve.story.summed == Summed::Yes,
+        threads: common.threads,
     };
     match sensor_model::fit(&inputs) {
         Ok(model) => {

@@ -16,6 +16,7 @@ mod discover;
 mod energies;
 mod fit;
 mod halves;
+mod held;
 mod in_step;
 mod kind;
 mod lags;
@@ -32,6 +33,7 @@ mod rivals;
 mod rows;
 mod search;
 mod shapes;
+mod side_by_side;
 mod skew;
 mod ticks;
 mod uneven;
@@ -187,6 +189,8 @@ pub struct Inputs<'a> {
     pub contradiction: bool,
     /// Whether the counter is so close to power readings of a part of the time that it adds up those.
     pub adds_up: bool,
+    /// So many threads may look for the sensor's properties.
+    pub threads: usize,
 }
 
 /// Fit the model.
@@ -270,6 +274,7 @@ fn setting<'a>(inputs: &Inputs, overlap: &'a Overlap<'a>, rows: usize) -> Settin
         active: (0..leaves).filter(|&l| inputs.seconds[l] > 0.0).collect(),
         siblings: Vec::new(),
         skewed_ms: None,
+        threads: inputs.threads.min(low_pass::most_at_once(inputs.timeline)),
     }
 }
 

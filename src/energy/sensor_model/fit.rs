@@ -9,15 +9,17 @@
 //! (`skew`). The blur is a function of `follow` and of the ramps
 //! assumed (`ramp`).
 
+mod linear;
 mod priors;
 
 use std::ops::Range;
 
-use super::design::{Design, PROPERTIES, Theta};
-use super::matrix::{Symmetric, dot};
+use super::design::{PROPERTIES, Theta};
+use super::matrix::{Symmetric, TOGETHER, dot};
 use super::overlap::Overlap;
-use super::rows::{Row, Rows};
-use super::skew::Column;
+use super::rows::Rows;
+use linear::Linear;
+pub use linear::{visit, visit_raw};
 use priors::priors;
 
 /// What is believed before looking, with standard deviations.
@@ -75,6 +77,8 @@ pub struct Setting<'a> {
     pub siblings: Vec<Siblings>,
     /// The lag about which rises may differ from falls, ms, where that is an unknown.
     pub skewed_ms: Option<f64>,
+    /// So many candidates may be fitted at once.
+    pub threads: usize,
 }
 
 /// Parts of one phase: which of the active leaves, and how far each of their powers is from the phase's, watts (standard deviation).
@@ -100,11 +104,6 @@ const DRIFT_SD: f64 = 0.1;
 /// Power readings against the counter of one board.
 const GAIN_SD: f64 = 0.05;
 pub const STEPS: usize = 14;
-/// Rows within so many periods are neighbours.
-const NEIGHBOURS: f64 = 1.5;
-const MOST_MEMORY: f64 = 0.99;
-/// Correlations below so many of their standard deviations are taken for chance.
-const NO_CHANCE: f64 = 4.0;
 
 impl Setting<'_> {
     pub fn unknowns(&self) -> usize {
@@ -136,100 +135,17 @@ impl Setting<'_> {
     }
 }
 
-/// Linearised rows of a stream about `powers`: calls `visit(row, columns, target)`. Of rows with a memory, what the one before did not
-/// already say (Prais and Winsten 1954): errors of neighbours are then independent.
-pub fn visit(setting: &Setting, stream: &Stream, powers: Option<&[f64]>, mut visit: impl FnMut(&Row, &[f64], f64)) {
-    if stream.memory == 0.0 {
-        return visit_raw(setting, stream, powers, visit);
-    }
-    let (memory, reach) = (stream.memory, NEIGHBOURS * stream.rows.period);
-    let mut own = vec![0.0; setting.unknowns()];
-    let mut before: Option<(f64, Vec<f64>, f64)> = None;
-    visit_raw(setting, stream, powers, |row, columns, target| {
-        let at = row.end.predicted;
-        let (last, mut last_columns, last_target) = before.take().unwrap_or((f64::NEG_INFINITY, columns.to_vec(), 0.0));
-        if at - last < reach {
-            (0..own.len()).for_each(|i| own[i] = columns[i] - memory * last_columns[i]);
-            visit(row, &own, target - memory * last_target);
-        } else {
-            let scale = (1.0 - memory * memory).sqrt();
-            (0..own.len()).for_each(|i| own[i] = scale * columns[i]);
-            visit(row, &own, scale * target);
-        }
-        last_columns.copy_from_slice(columns);
-        before = Some((at, last_columns, target));
-    });
-}
-
-/// The same, of all rows by themselves.
-pub fn visit_raw(setting: &Setting, stream: &Stream, powers: Option<&[f64]>, mut visit: impl FnMut(&Row, &[f64], f64)) {
-    let mut columns = vec![0.0; setting.unknowns()];
-    let places = setting.theta_at(stream);
-    let count = setting.active.len();
-    let theta = stream.theta.behind(stream.own);
-    let mut design = Design::new(setting.overlap, theta, stream.rows.rows.len());
-    let skewed = setting.skewed_ms.zip(powers);
-    let column = skewed.map(|(lag_ms, powers)| Column::new(setting.overlap.timeline(), powers, lag_ms));
-    let mut skew = column.as_ref().map(Column::of_windows);
-    for row in &stream.rows.rows {
-        let (start, end) = Design::window(row, &theta);
-        if start < 0.0 || end > setting.run_s {
-            continue;
-        }
-        design.row(row, powers);
-        columns.fill(0.0);
-        for (column, &leaf) in columns.iter_mut().zip(&setting.active) {
-            *column = design.columns[leaf];
-        }
-        let mean = powers.map_or(setting.mean_watts, |p| dot(&design.columns, p));
-        for (column, cosine) in columns[count..].iter_mut().zip(setting.cosines(0.5 * (start + end))) {
-            *column = mean * cosine;
-        }
-        if !stream.is_counter {
-            columns[setting.gain_at()] = mean;
-        }
-        if powers.is_some() {
-            for (place, derivative) in places.iter().zip(design.derivatives) {
-                if let Some(place) = place {
-                    columns[*place] = derivative;
-                }
-            }
-        }
-        if let Some(skew) = &mut skew {
-            columns[setting.skew_at()] = skew(start, end);
-        }
-        visit(row, &columns, row.watts);
-    }
-}
-
-/// Correlation of neighbouring rows' residuals about `values`, of power readings whose windows overlap.
-pub fn memory(setting: &Setting, stream: &Stream, powers: Option<&[f64]>, values: &[f64]) -> f64 {
-    if stream.is_counter {
-        return 0.0;
-    }
-    let reach = NEIGHBOURS * stream.rows.period;
-    let (mut products, mut squares, mut pairs, mut before) = (0.0, 0.0, 0.0_f64, None);
-    visit_raw(setting, stream, powers, |row, columns, target| {
-        let (at, residual) = (row.end.predicted, target - dot(columns, values));
-        if let Some((_, last)) = before.filter(|(then, _)| at - then < reach) {
-            products += residual * last;
-            squares += last * last;
-            pairs += 1.0;
-        }
-        before = Some((at, residual));
-    });
-    let memory = (products / squares.max(f64::MIN_POSITIVE)).min(MOST_MEMORY);
-    let by_chance = NO_CHANCE / pairs.max(1.0).sqrt();
-    if memory > by_chance { memory } else { 0.0 }
-}
-
 /// Solve the linear problem at the streams' present properties.
 pub fn solve(setting: &Setting, streams: &[Stream], powers: Option<&[f64]>) -> Solution {
+    solve_by(setting, streams, &gather(setting, streams, powers))
+}
+
+/// The same from the sums of each stream.
+fn solve_by(setting: &Setting, streams: &[Stream], sums: &[Sums]) -> Solution {
     let n = setting.unknowns();
-    let sums = gather(setting, streams, powers);
     let (precision, pull) = priors(setting, streams);
     let (mut normal, mut right) = (precision.clone(), precision.times(&pull));
-    for (stream, own) in streams.iter().zip(&sums) {
+    for (stream, own) in streams.iter().zip(sums) {
         let weight = stream.noise.powi(-2);
         (0..n * n).for_each(|i| normal.a[i] += weight * own.normal.a[i]);
         (0..n).for_each(|i| right[i] += weight * own.right[i]);
@@ -250,13 +166,15 @@ pub fn gather(setting: &Setting, streams: &[Stream], powers: Option<&[f64]>) -> 
     let of = |stream: &Stream| {
         let mut own = Sums::zero(setting.unknowns());
         visit(setting, stream, powers, |_, columns, target| own.add(columns, target));
-        own
+        own.complete()
     };
     streams.iter().map(of).collect()
 }
 
 /// Sums over one stream's rows: all that a solution and its residuals need.
 pub struct Sums {
+    /// Columns of rows that are not in `normal` yet.
+    waiting: Vec<f64>,
     normal: Symmetric,
     right: Vec<f64>,
     squares: f64,
@@ -284,6 +202,7 @@ pub fn log_evidence(setting: &Setting, streams: &[Stream], sums: &[Sums], noise:
 impl Sums {
     fn zero(n: usize) -> Self {
         Self {
+            waiting: Vec::with_capacity(TOGETHER * n),
             normal: Symmetric::zero(n),
             right: vec![0.0; n],
             squares: 0.0,
@@ -291,11 +210,29 @@ impl Sums {
         }
     }
 
+    fn of(stream: &Stream, rows: &Linear) -> Self {
+        let mut own = Self::zero(rows.width());
+        rows.visit(stream, |columns, target| own.add(columns, target));
+        own.complete()
+    }
+
     fn add(&mut self, columns: &[f64], target: f64) {
-        self.normal.add_outer(1.0, columns, columns);
+        self.waiting.extend_from_slice(columns);
+        if self.waiting.len() == TOGETHER * columns.len() {
+            self.normal.add_squares(&self.waiting);
+            self.waiting.clear();
+        }
         self.right.iter_mut().zip(columns).for_each(|(r, c)| *r += c * target);
         self.squares += target * target;
         self.rows += 1;
+    }
+
+    /// What all rows gave.
+    fn complete(mut self) -> Self {
+        self.waiting.resize(TOGETHER * self.right.len(), 0.0);
+        self.normal.add_squares(&self.waiting);
+        self.normal.mirror();
+        self
     }
 
     fn residual_variance(&self, setting: &Setting, values: &[f64]) -> (f64, usize) {
@@ -318,12 +255,15 @@ pub fn powers(setting: &Setting, solution: &Solution) -> Vec<f64> {
 pub fn converge(setting: &Setting, streams: &mut [Stream], mut known: Option<Vec<f64>>, most: usize) -> Solution {
     let mut left = most;
     loop {
-        let solution = solve(setting, streams, known.as_deref());
+        let linear = |stream: &Stream| Linear::of(setting, stream, known.as_deref());
+        let rows: Vec<Linear> = streams.iter().map(linear).collect();
+        let sums: Vec<Sums> = streams.iter().zip(&rows).map(|(s, rows)| Sums::of(s, rows)).collect();
+        let solution = solve_by(setting, streams, &sums);
         let next = powers(setting, &solution);
         let mut largest = 0.0_f64;
-        for (stream, (variance, _)) in streams.iter_mut().zip(&solution.residuals) {
+        for ((stream, rows), (variance, _)) in streams.iter_mut().zip(&rows).zip(&solution.residuals) {
             stream.noise = variance.sqrt().max(1e-3);
-            stream.memory = memory(setting, stream, known.as_deref(), &solution.values);
+            stream.memory = rows.memory(stream, &solution.values);
             if known.is_some() {
                 largest = largest.max(step(setting, stream, &solution));
             }

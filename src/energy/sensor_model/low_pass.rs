@@ -11,7 +11,11 @@
 //! constants are seconds; before and after the run the device is outside every phase.
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
+use crate::energy::timeline::{Share, Timeline};
+
+use super::held::Held;
 use super::overlap::{BUDGET, Cursor, Overlap};
 
 /// What it shows is kept for every so many edges at least: from there to a look-up is a short walk.
@@ -24,13 +28,7 @@ pub struct LowPass<'a> {
     tau: f64,
     /// So many look-ups are answered faster from what it shows at edges than by walking back.
     is_asked_often: bool,
-    held: OnceCell<Held>,
-}
-
-/// Row i: the shares at edge `i * stride`.
-struct Held {
-    shares: Vec<f64>,
-    stride: usize,
+    held: OnceCell<Arc<Held>>,
 }
 
 impl<'a> LowPass<'a> {
@@ -66,14 +64,20 @@ impl<'a> LowPass<'a> {
             let age = (to - at) * 1e-9;
             1.0 - (age - self.tau * (1.0 - (-age / self.tau).exp())) / box_s
         };
-        self.add_at(from, weight * older(from), cursor, sums);
+        let mut before = older(from);
+        self.add_at(from, weight * before, cursor, sums);
         let (first, last) = (edges[0] as f64, edges[edges.len() - 1] as f64);
         let outside = sums.len() - 1;
-        let mut after = |leaf: usize, share: f64, start: f64, end: f64| {
-            sums[leaf] += weight * share * (older(end) - older(start));
+        // Each stretch begins where the one before it ended.
+        let mut after = |shares: &[Share], end: f64| {
+            let reached = older(end);
+            for &(leaf, share) in shares {
+                sums[leaf] += weight * share * (reached - before);
+            }
+            before = reached;
         };
         if from < first {
-            after(outside, 1.0, from, first.min(to));
+            after(&[(outside, 1.0)], first.min(to));
         }
         for i in cursor.segment()..edges.len() - 1 {
             let (start, end) = ((edges[i] as f64).max(from), (edges[i + 1] as f64).min(to));
@@ -81,13 +85,11 @@ impl<'a> LowPass<'a> {
                 break;
             }
             if end > start {
-                for &(leaf, share) in self.overlap.shares(i) {
-                    after(leaf, share, start, end);
-                }
+                after(self.overlap.shares(i), end);
             }
         }
         if to > last {
-            after(outside, 1.0, last.max(from), to);
+            after(&[(outside, 1.0)], to);
         }
     }
 
@@ -109,7 +111,8 @@ impl<'a> LowPass<'a> {
         }
         let at = at.min(last);
         if self.is_asked_often {
-            let held = self.held.get_or_init(|| Held::new(self, Held::stride(self.overlap)));
+            let make = || Held::new(self, Held::stride(self.overlap));
+            let held = self.held.get_or_init(|| self.overlap.low_passes.of(self.tau, make));
             self.add_held(held, at, weight, cursor.segment(), sums);
         } else {
             self.add_back(at, weight, cursor.segment(), sums);
@@ -168,7 +171,8 @@ impl Held {
         let (segments, leaves) = (timeline.states.len(), timeline.leaves);
         let mut shares = vec![0.0; segments.div_ceil(stride) * leaves];
         let Some(first) = shares.get_mut(..leaves) else {
-            return Self { shares, stride };
+            let tau = low_pass.tau;
+            return Self { tau, shares, stride };
         };
         first[leaves - 1] = 1.0;
         let rows = segments.div_ceil(stride);
@@ -183,7 +187,11 @@ impl Held {
                 .zip(before)
                 .for_each(|(own, before)| *own += left * *before);
         }
-        Self { shares, stride }
+        Self {
+            tau: low_pass.tau,
+            shares,
+            stride,
+        }
     }
 
     /// Edges between those that are kept.
@@ -191,6 +199,12 @@ impl Held {
         let timeline = overlap.timeline();
         (timeline.states.len() * timeline.leaves).div_ceil(BUDGET).max(STRIDE)
     }
+}
+
+/// How many designs may hold what theirs show at once: all together no more than one of the largest. Each has two low passes.
+pub fn most_at_once(timeline: &Timeline) -> usize {
+    let held = 2 * (timeline.states.len() * timeline.leaves / STRIDE).max(1);
+    (BUDGET / held).max(1)
 }
 
 /// exp(-x) for x >= 0, to 4e-10: most are asked for the short segments of a timeline, where a few terms of the series do.
@@ -254,7 +268,7 @@ mod tests {
         let timeline = timeline();
         let overlap = Overlap::new(&timeline);
         let dense = LowPass::new(&overlap, 2.5, MANY);
-        let _ = dense.held.set(Held::new(&dense, 1));
+        let _ = dense.held.set(Arc::new(Held::new(&dense, 1)));
         let walking = LowPass::new(&overlap, 2.5, FEW);
         for low_pass in [&LowPass::new(&overlap, 2.5, MANY), &dense] {
             assert!(low_pass.is_asked_often && !walking.is_asked_often);

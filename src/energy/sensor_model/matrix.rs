@@ -2,6 +2,9 @@
 //!
 //! Callers add prior precision to every diagonal, so a pivot that vanishes is rounding, and is treated as "nothing known".
 
+/// So many rows are added up together: their sums are read and written once.
+pub const TOGETHER: usize = 4;
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Symmetric {
     pub n: usize,
@@ -46,6 +49,34 @@ impl Symmetric {
         dot(&self.times(x), x)
     }
 
+    /// Add `x x^T` of each of the rows x, one after the other, to the upper triangle alone: `mirror` makes the rest of sums of such.
+    pub fn add_squares(&mut self, rows: &[f64]) {
+        let n = self.n;
+        let rows: [&[f64]; TOGETHER] = std::array::from_fn(|row| &rows[row * n..(row + 1) * n]);
+        let used = |row: &[f64]| row.iter().rposition(|x| *x != 0.0).map_or(0, |last| last + 1);
+        let used = rows.into_iter().map(used).max().unwrap_or(0);
+        for i in 0..used {
+            let by = rows.map(|row| row[i]);
+            if by == [0.0; TOGETHER] {
+                continue;
+            }
+            let [a, b, c, d] = rows.map(|row| &row[i..used]);
+            let sums = self.a[i * n + i..i * n + used].iter_mut();
+            for ((((sum, a), b), c), d) in sums.zip(a).zip(b).zip(c).zip(d) {
+                *sum = *sum + by[0] * a + by[1] * b + by[2] * c + by[3] * d;
+            }
+        }
+    }
+
+    /// Make the lower triangle what the upper one is.
+    pub fn mirror(&mut self) {
+        for i in 1..self.n {
+            for j in 0..i {
+                self.a[i * self.n + j] = self.a[j * self.n + i];
+            }
+        }
+    }
+
     /// The lower Cholesky factor after scaling to unit diagonal (columns of watts and of seconds side by side), and the scale.
     fn cholesky(&self) -> (Vec<f64>, Vec<f64>) {
         let n = self.n;
@@ -55,15 +86,17 @@ impl Symmetric {
         let mut l = vec![0.0; n * n];
         for i in 0..n {
             for j in 0..=i {
-                let mut sum = self.at(i, j) * scale[i] * scale[j];
-                for k in 0..j {
-                    sum -= l[i * n + k] * l[j * n + k];
-                }
-                l[i * n + j] = if i == j {
-                    sum.max(1e-14).sqrt()
-                } else {
-                    sum / l[j * n + j]
-                };
+                l[i * n + j] = self.at(i, j) * scale[i] * scale[j];
+            }
+        }
+        // Column by column, each taken off what is right of it: entries side by side do not wait for each other.
+        let mut column = vec![0.0; n];
+        for k in 0..n {
+            l[k * n + k] = l[k * n + k].max(1e-14).sqrt();
+            for i in k + 1..n {
+                l[i * n + k] /= l[k * n + k];
+                column[i] = l[i * n + k];
+                take(&mut l[i * n + k + 1..=i * n + i], column[i], &column[k + 1..=i]);
             }
         }
         (l, scale)
@@ -78,29 +111,36 @@ impl Symmetric {
     pub fn inverse(&self) -> Self {
         let n = self.n;
         let (l, scale) = self.cholesky();
-        let mut inverse = Self::zero(n);
-        let mut column = vec![0.0; n];
-        for c in 0..n {
-            for i in 0..n {
-                let mut sum = if i == c { 1.0 } else { 0.0 };
-                for k in 0..i {
-                    sum -= l[i * n + k] * column[k];
-                }
-                column[i] = sum / l[i * n + i];
+        // All columns of the unit matrix at once, a row at a time.
+        let mut inverse = Self::diagonal(&vec![1.0; n]);
+        for i in 0..n {
+            let (above, rest) = inverse.a.split_at_mut(i * n);
+            // Columns beyond i are still nothing.
+            let own = &mut rest[..=i];
+            for (k, above) in above.chunks_exact(n).enumerate() {
+                take(own, l[i * n + k], &above[..=k]);
             }
-            for i in (0..n).rev() {
-                let mut sum = column[i];
-                for k in i + 1..n {
-                    sum -= l[k * n + i] * column[k];
-                }
-                column[i] = sum / l[i * n + i];
+            own.iter_mut().for_each(|a| *a /= l[i * n + i]);
+        }
+        for i in (0..n).rev() {
+            let (own, below) = inverse.a[i * n..].split_at_mut(n);
+            for (k, below) in (i + 1..n).zip(below.chunks_exact(n)) {
+                take(own, l[k * n + i], below);
             }
-            for i in 0..n {
-                inverse.a[i * n + c] = column[i] * scale[i] * scale[c];
-            }
+            own.iter_mut().for_each(|a| *a /= l[i * n + i]);
+        }
+        for (i, row) in inverse.a.chunks_exact_mut(n).enumerate() {
+            row.iter_mut().zip(&scale).for_each(|(a, s)| *a = *a * scale[i] * s);
         }
         inverse
     }
+}
+
+/// Take `weight` times `other` off `own`, as far as both reach.
+fn take(own: &mut [f64], weight: f64, other: &[f64]) {
+    own.iter_mut()
+        .zip(other)
+        .for_each(|(own, other)| *own -= weight * other);
 }
 
 pub fn dot(x: &[f64], y: &[f64]) -> f64 {

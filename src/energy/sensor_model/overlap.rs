@@ -5,6 +5,8 @@
 
 use crate::energy::timeline::{Share, Timeline};
 
+use super::held::Recent;
+
 /// Prefix sums may take this many numbers (64 MiB).
 pub const BUDGET: usize = 8 << 20;
 
@@ -15,6 +17,8 @@ pub struct Overlap<'a> {
     /// Row i: seconds of each leaf up to edge `i * stride`.
     prefix: Vec<f64>,
     leaves: usize,
+    /// What low passes of its timeline showed.
+    pub low_passes: Recent,
 }
 
 /// Where the last look-up was: the next is usually near.
@@ -54,6 +58,7 @@ impl<'a> Overlap<'a> {
             stride,
             prefix,
             leaves,
+            low_passes: Recent::default(),
         }
     }
 
@@ -82,7 +87,12 @@ impl<'a> Overlap<'a> {
             self.find(at, cursor.0.min(last))
         };
         cursor.0 = segment;
-        let row = segment / self.stride;
+        // Nearly always 1, and a division takes as long as the rest.
+        let row = if self.stride == 1 {
+            segment
+        } else {
+            segment / self.stride
+        };
         for (sum, prefix) in sums.iter_mut().zip(&self.prefix[row * self.leaves..]).take(self.leaves) {
             *sum += weight * prefix;
         }

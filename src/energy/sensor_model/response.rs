@@ -8,6 +8,7 @@
 
 use super::design::{Shape, Theta};
 use super::search::{RIVALS_WITHIN, Reached, Search, UNUSUAL, counted};
+use super::side_by_side;
 
 /// Response times that are tried, ms: what ramps do not cover, up to a window's length of the usual boards.
 const TRIED: [f64; 7] = [2.5, 4.0, 6.5, 10.0, 15.0, 22.0, 33.0];
@@ -53,9 +54,11 @@ pub fn slower(search: &Search, plain: Reached) -> Reached {
         .chain([plain.theta.window, search.near.0.window])
         .chain(search.inputs.device.power_timing.window_ms)
         .chain([1e3 * search.rows.period]);
-    let mut tried: Vec<Reached> = windows
-        .flat_map(|window| TRIED.map(|response| left(start(window, response))))
+    let starts = windows
+        .flat_map(|window| TRIED.map(|response| start(window, response)))
         .collect();
+    let threads = search.setting.threads;
+    let mut tried: Vec<Reached> = side_by_side::map(threads, starts, left);
     tried.sort_by(|a, b| a.variance.total_cmp(&b.variance));
     let mut ends: Vec<Reached> = Vec::new();
     for one in tried {
@@ -81,7 +84,7 @@ pub fn slower(search: &Search, plain: Reached) -> Reached {
             ..end
         }
     };
-    let mut ends: Vec<Reached> = ends.into_iter().map(finished).collect();
+    let mut ends = side_by_side::map(threads, ends, finished);
     // A response longer than the window is a low pass, which is looked for by itself.
     ends.retain(|end| end.theta.response < end.theta.window);
     let rivals = plain.rivals.clone();

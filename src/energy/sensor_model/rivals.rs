@@ -8,7 +8,7 @@ use super::design::Theta;
 use super::fit::{self, Prior, Setting, Stream};
 use super::kind::CounterKind;
 use super::readings::{Readings, Sensor};
-use super::{Refusal, uneven};
+use super::{Refusal, side_by_side, uneven};
 
 /// Streams that tell of one power leave as much of the counter unexplained together as it leaves alone; those that leave this many times
 /// more (ratio of variances) do not.
@@ -139,7 +139,7 @@ pub fn likeliest<'a>(
     let mut tried: Vec<Tried> = if windows.is_empty() {
         vec![fitted(None)]
     } else {
-        windows.into_iter().map(|window| fitted(Some(window))).collect()
+        side_by_side::map(setting.threads, windows, |window| fitted(Some(window)))
     };
     // Together with the counter another window may be the likelier one.
     tried.sort_by(|a, b| b.likelihood.total_cmp(&a.likelihood));

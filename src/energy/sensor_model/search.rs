@@ -12,6 +12,7 @@ use super::design::{Shape, Theta};
 use super::fit::{self, Prior, Setting, Stream};
 use super::lock;
 use super::rows::Rows;
+use super::side_by_side;
 
 /// After the coarse search it may still leave this much more.
 pub const WORTH_A_TRY: f64 = 1.2;
@@ -115,7 +116,7 @@ fn calibrated(device: &Device, half_width: &str, least: f64) -> Option<f64> {
 /// A coarse search: where Gauss-Newton may start, and what is left unexplained there (W^2).
 pub struct Search<'a> {
     pub inputs: &'a Inputs<'a>,
-    setting: &'a Setting<'a>,
+    pub setting: &'a Setting<'a>,
     pub rows: &'a Rows,
     /// The best of what is believed of such boards, and the best few of all else, best first.
     pub near: (Theta, f64),
@@ -161,9 +162,10 @@ impl<'a> Search<'a> {
         };
         let base = believed.delay_ms.unwrap_or(0.0);
         let tried = |rows: &Rows, windows: &[f64], delays: &[f64]| {
-            let pairs = delays
+            let pairs: Vec<(f64, f64)> = delays
                 .iter()
-                .flat_map(|&delay| windows.iter().map(move |&window| (window, delay)));
+                .flat_map(|&delay| windows.iter().map(move |&window| (window, delay)))
+                .collect();
             let one = |(window, delay): (f64, f64)| {
                 let theta = Theta {
                     window,
@@ -177,7 +179,7 @@ impl<'a> Search<'a> {
                 streams[0].memory = (1.0 - period / window).max(0.0);
                 (theta, fit::solve(setting, &streams, None).residuals[0].0)
             };
-            let mut all: Vec<(Theta, f64)> = pairs.map(one).collect();
+            let mut all: Vec<(Theta, f64)> = side_by_side::map(setting.threads, pairs, one);
             all.sort_by(|a, b| a.1.total_cmp(&b.1));
             all
         };
@@ -246,22 +248,22 @@ impl<'a> Search<'a> {
             return self.believed();
         }
         let rows = self.finding_rows();
-        let near = self.converged_fully(self.near.0);
         let promising = if self.near.0.shape == Shape::LowPass {
             1.0
         } else {
             WORTH_A_TRY
         };
         let far = self.far.iter().filter(|far| far.1 < promising * self.near.1);
-        let far: Vec<Reached> = far.map(|(start, _)| self.converged_fully(*start)).collect();
-        let mut all = far;
-        all.iter_mut().for_each(|one| one.unlikely = UNUSUAL);
-        all.push(near);
+        let starts = far.chain([&self.near]).map(|(start, _)| *start).collect();
+        let mut all = self.all_converged(starts);
+        let near = all.len() - 1;
+        all[..near].iter_mut().for_each(|one| one.unlikely = UNUSUAL);
         let best_first = |a: &Reached, b: &Reached| b.score(rows).total_cmp(&a.score(rows));
         all.sort_by(best_first);
         let likeliest = all[0].theta;
-        for window in self.alike(&likeliest) {
-            let mut one = self.converged_fully(Theta { window, ..likeliest });
+        let alike = self.alike(&likeliest).into_iter();
+        let alike = alike.map(|window| Theta { window, ..likeliest }).collect();
+        for mut one in self.all_converged(alike) {
             one.unlikely = if self.is_usual(one.theta.window) { 0.0 } else { UNUSUAL };
             all.push(one);
         }
@@ -321,6 +323,10 @@ impl<'a> Search<'a> {
     /// How many rows count.
     pub fn finding_rows(&self) -> f64 {
         counted(self.rows)
+    }
+
+    fn all_converged(&self, starts: Vec<Theta>) -> Vec<Reached> {
+        side_by_side::map(self.setting.threads, starts, |start| self.converged_fully(start))
     }
 
     pub fn converged_fully(&self, start: Theta) -> Reached {

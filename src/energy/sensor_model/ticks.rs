@@ -8,6 +8,7 @@ use super::rows::Rows;
 use super::search::{
     Discovered, FAR, FAR_ROWS, FAR_STEP_MS, FINDING, UNUSUAL, counted, early, follow_prior, stream, usual_delay,
 };
+use super::side_by_side;
 
 /// Valleys this much less deep than the deepest (ratio of variances) may turn out to be the deepest.
 const WORTH_A_TRY: f64 = 1.5;
@@ -37,9 +38,8 @@ pub fn counter(inputs: &Inputs, setting: &Setting, rows: &Rows) -> Discovered {
         fit::solve(setting, &[stream(rows, theta, prior, true)], None).residuals[0].0
     };
     let tried = |rows: &Rows, delays: &mut dyn Iterator<Item = f64>| -> Vec<(f64, f64)> {
-        delays
-            .map(|delay| (believed + delay, left(rows, believed + delay)))
-            .collect()
+        let delays = delays.map(|delay| believed + delay).collect();
+        side_by_side::map(setting.threads, delays, |delay| (delay, left(rows, delay)))
     };
     let near = tried(&few, &mut early(rows).chain((-3..10).map(|step| 2.0 * f64::from(step))));
     let some = rows.spread(FAR_ROWS);
@@ -59,7 +59,7 @@ pub fn counter(inputs: &Inputs, setting: &Setting, rows: &Rows) -> Discovered {
     };
     // Steps of a few ms leave many delays to choose from, and few rows, coarsely looked at, may have the wrong one in front.
     let likeliest = |tried: &[(f64, f64)]| {
-        let ends = least(tried).into_iter().map(&reached);
+        let ends = side_by_side::map(setting.threads, least(tried), &reached).into_iter();
         ends.min_by(|a, b| a.2.total_cmp(&b.2))
             .unwrap_or_else(|| reached(centre.delay))
     };

@@ -1,8 +1,10 @@
 //! The fit on rows made by hand: what is believed of parts, what the evidence says of them, and errors that neighbours share.
 
 use super::*;
-use crate::energy::sensor_model::design::Shape;
-use crate::energy::sensor_model::rows::Seen;
+use crate::energy::sensor_model::design::{Design, Shape};
+use crate::energy::sensor_model::matrix;
+use crate::energy::sensor_model::rows::{Row, Seen};
+use crate::energy::sensor_model::skew::Column;
 use crate::energy::sensor_model::uneven;
 use crate::energy::timeline::Timeline;
 
@@ -33,6 +35,7 @@ fn setting<'a>(overlap: &'a Overlap<'a>, relative: f64) -> Setting<'a> {
         watts_sd: 150.0,
         siblings: vec![parts],
         skewed_ms: None,
+        threads: 2,
     }
 }
 
@@ -136,6 +139,31 @@ fn the_evidence_asks_for_shapes_where_there_are_some_and_only_there() {
         "{}",
         favours([200.0, 200.0, 90.0])
     );
+}
+
+#[test]
+fn rows_that_are_kept_are_those_that_are_looked_up_again() {
+    let timeline = timeline();
+    let overlap = Overlap::new(&timeline);
+    let setting = setting(&overlap, 0.1);
+    let rows = rows(&overlap, [180.0, 220.0, 90.0], 0.5);
+    let powers = [181.0, 219.0, 91.0];
+    for memory in [0.0, 0.5] {
+        let stream = Stream {
+            memory,
+            ..stream(&rows)
+        };
+        let again = &gather(&setting, &[Stream { ..stream }], Some(&powers))[0];
+        let kept = Sums::of(&stream, &Linear::of(&setting, &stream, Some(&powers)));
+        assert!(again.rows == kept.rows && kept.rows > 100 && kept.rows % matrix::TOGETHER > 0);
+        assert!(again.normal == kept.normal && again.right == kept.right && again.squares == kept.squares);
+        // And nothing but the sum of products, in the order of rows.
+        let mut plain = Symmetric::zero(setting.unknowns());
+        visit(&setting, &stream, Some(&powers), |_, columns, _| {
+            plain.add_outer(1.0, columns, columns)
+        });
+        assert_eq!(plain, kept.normal);
+    }
 }
 
 #[test]
