@@ -114,13 +114,8 @@ pub fn one_device<'a>(
     let is_locked = matches!(model, Err(Refusal::Locked(_)));
     let mut is_unexplained = matches!(model, Err(Refusal::Unexplained));
     let mut model = model.ok().flatten();
-    let place = (timeline, parents);
-    let mut kind = doubt_counter(
-        (&mut curve, device),
-        (&sensed, run),
-        place,
-        (model.as_ref(), stands_still),
-    );
+    let (from, place) = ((&sensed, run), (timeline, parents));
+    let mut kind = doubt_counter((&mut curve, device), from, place, (model.as_ref(), stands_still));
     // The first split only served to tell what the leaves draw.
     split = sharpened(&curve, timeline, parents, model.as_ref());
     let mut together = Vec::new();
@@ -146,7 +141,7 @@ pub fn one_device<'a>(
             model = None;
             curve = curve::build(&sensed.device, &sensed, run, Sources::All).unwrap_or(curve);
             blind::by_context(&mut curve, timeline, parents);
-            kind = doubt_counter((&mut curve, device), (&sensed, run), place, (None, stands_still));
+            kind = doubt_counter((&mut curve, device), from, place, (None, stands_still));
             split = sharpened(&curve, timeline, parents, None);
             is_unexplained = true;
             together.push(checks::of_contradiction(device));
