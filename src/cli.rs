@@ -1,15 +1,17 @@
 //! The command line as it was typed. Defaults that depend on the machine, and everything that can be wrong, are `plan`'s.
 
 mod calibrate;
+mod environment;
 mod import;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub use calibrate::{CalibrateArgs, Drive};
+pub use environment::{Switch, read, switch};
 pub use import::{ImportArgs, PowerCallChoice};
 
 const EXIT_STATUS: &str = "\
@@ -87,8 +89,9 @@ pub struct RecordArgs {
     pub gpus: Option<String>,
 
     /// Fail with 125, instead of warning, if a sensor is missing (before the command runs) or is lost (when it has ended)
-    #[arg(long, env = "POWERPROF_STRICT")]
-    pub strict: bool,
+    #[arg(long, env = "POWERPROF_STRICT", value_parser = switch)]
+    #[arg(action = ArgAction::SetTrue, default_value = "")]
+    pub strict: Switch,
 
     /// Power of the CPU at full load in watts, for the estimate where nothing measures it
     #[arg(long, value_name = "WATTS", env = "POWERPROF_CPU_TDP", allow_negative_numbers = true)]
@@ -103,8 +106,9 @@ pub struct RecordArgs {
     pub labels: Vec<String>,
 
     /// No report at the end, only warnings
-    #[arg(short, long, env = "POWERPROF_QUIET")]
-    pub quiet: bool,
+    #[arg(short, long, env = "POWERPROF_QUIET", value_parser = switch)]
+    #[arg(action = ArgAction::SetTrue, default_value = "")]
+    pub quiet: Switch,
 
     /// The command to run, after `--`
     #[arg(last = true, required = true, value_name = "COMMAND")]

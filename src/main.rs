@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use powerprof::cli::{Cli, Command};
+use powerprof::cli::{self, Command};
 use powerprof::commands::{self, output};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = cli::read();
     let result = match cli.command {
         None => commands::record::run(cli.record),
         Some(Command::Record(args)) => commands::record::run(args),

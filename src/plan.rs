@@ -130,10 +130,10 @@ pub fn record(args: RecordArgs, now_ns: i64) -> Result<RecordPlan, PlanError> {
         interval,
         polling,
         idle_baseline,
-        strict: args.strict || config.record.strict.unwrap_or(false),
+        strict: args.strict.or(config.record.strict).unwrap_or(false),
         request,
         labels,
-        quiet: args.quiet || config.record.quiet.unwrap_or(false),
+        quiet: args.quiet.or(config.record.quiet).unwrap_or(false),
         config,
     })
 }

@@ -9,6 +9,8 @@ mod calibrate;
 mod cut_off;
 #[path = "cli/destinations.rs"]
 mod destinations;
+#[path = "cli/environment.rs"]
+mod environment;
 #[path = "cli/examples.rs"]
 mod examples;
 #[path = "cli/exit_status.rs"]

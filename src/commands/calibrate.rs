@@ -17,6 +17,7 @@ use crate::model::device::{Device, DeviceKind, Source};
 use crate::model::marker::{MarkerEvent, MarkerVerb};
 use crate::model::recording::{ChildExit, Chunk, RunEnd, RunInfo};
 use crate::model::time::Timestamp;
+use crate::model::wording::counted;
 use crate::plan;
 use crate::plan::config::Config;
 use crate::recording::background::BackgroundWriter;
@@ -125,7 +126,11 @@ pub fn run(args: CalibrateArgs) -> Outcome {
         let kept = keep::keep(&file, &results)?;
         // What was written must be read again by the next run.
         Config::read(&file)?;
-        say(&format!("{kept} sensors kept in {}", file.display()));
+        say(&format!(
+            "{} kept in {}",
+            counted(kept as u64, "sensor", "sensors"),
+            file.display()
+        ));
     }
     let measured = results.iter().any(|(_, r)| r.power.is_some() || r.counter.is_some());
     Ok(u8::from(!measured))

@@ -8,8 +8,15 @@ use crate::model::analysis::Alternative;
 use crate::report::{csv, html, json, markdown, text};
 
 pub fn run(args: &ReportArgs) -> Outcome {
-    if args.as_paper && args.format == ReportFormat::Csv {
-        let error = anyhow::anyhow!("--as-paper: CSV has one row per phase, and no place for it\nhint: --format json");
+    let beside = [
+        ("--as-paper", args.as_paper),
+        ("--estimator all", args.estimator == EstimatorChoice::All),
+    ];
+    if let Some((flag, _)) = beside
+        .iter()
+        .find(|(_, asked)| *asked && args.format == ReportFormat::Csv)
+    {
+        let error = anyhow::anyhow!("{flag}: CSV has one row per phase, and no place for it\nhint: --format json");
         return Err(Failure { error, status: 2 });
     }
     let mut loaded = by_estimator(args)?;

@@ -383,8 +383,9 @@ fn markers(recording: &Recording, spans: &Spans) -> Check {
             ),
         );
     }
-    let examples = faults.examples.iter().chain(&heard.examples).take(3);
-    parts.extend(examples.map(|e| format!("e.g. {e}")));
+    // Some of each, for either may be many.
+    let each = (0..3).flat_map(|i| [heard.examples.get(i), faults.examples.get(i)]);
+    parts.extend(each.flatten().take(3).map(|e| format!("e.g. {e}")));
     check("markers", CheckStatus::Warn, parts.join("; "))
 }
 

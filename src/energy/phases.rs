@@ -7,8 +7,10 @@
 //! |train-------|step-------------|train-----|step...........|            the second step was ended by its parent: closed = false
 //! ```
 //!
-//! Invariants: spans of one rank nest properly; every span lies in the run; instances are sorted by start, an outer span before
+//! In which order markers of several threads are read is `order`'s. Invariants: spans of one rank nest properly; every span lies in the run; instances are sorted by start, an outer span before
 //! the spans that begin with it.
+
+mod order;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -68,7 +70,7 @@ pub fn spans(events: &[MarkerEvent], run: Interval) -> Spans {
         metrics: Vec::new(),
         faults: SpanFaults::default(),
     };
-    for event in events {
+    for event in order::in_order(events) {
         builder.take(event);
     }
     builder.finish()
@@ -90,14 +92,24 @@ impl Builder {
             devices: None,
         });
         let clamped = event.t.max(run.start).min(run.end);
+        let is_edge = order::is_edge(event);
         let t = clamped.max(rank.latest);
-        rank.latest = t;
-        if t != clamped {
+        // Marks and metrics move no edge.
+        if is_edge {
+            rank.latest = t;
+        }
+        // Without a stamp, a mark's time is later than itself anyway.
+        if t != clamped && (is_edge || event.stamped) {
             self.faults.out_of_order += 1;
             let by_ms = (t - clamped) as f64 * 1e-6;
             let verb = event.verb.as_str();
+            let done = if is_edge {
+                "moved up to it"
+            } else {
+                "counted where it arrived"
+            };
             self.example(format!(
-                "`{verb} {}` of rank {} is stamped {by_ms:.3} ms before the marker ahead of it: moved up to it",
+                "`{verb} {}` of rank {} is stamped {by_ms:.3} ms before the marker ahead of it: {done}",
                 event.name, event.rank
             ));
         }
@@ -105,7 +117,7 @@ impl Builder {
             MarkerVerb::Begin => self.begin(event, t),
             MarkerVerb::End => self.end(event, t),
             MarkerVerb::Mark => self.mark(event),
-            MarkerVerb::Metric => self.metric(event, t),
+            MarkerVerb::Metric => self.metric(event, clamped),
         }
     }
 
@@ -276,6 +288,7 @@ impl Builder {
         // A span that begins together with the span around it comes after it: the deeper, the later.
         self.instances
             .sort_by_key(|i| (i.interval.start, i.rank, phases[i.phase.0].depth, i.interval.end));
+        self.metrics.sort_by_key(|(metric, _)| metric.t);
         let metrics = self.metrics.into_iter().map(|(mut metric, node)| {
             metric.path = node.map_or(String::new(), |n| phases[order[n]].path.clone());
             metric

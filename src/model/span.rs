@@ -64,7 +64,7 @@ pub struct SpanFaults {
     pub never_begun: u64,
     /// An `end` that skipped over inner spans: those were closed with it.
     pub ended_by_outer: u64,
-    /// Markers whose time lies before an earlier one of the same rank: moved up to it.
+    /// Markers whose time lies before an earlier one of the same rank: moved up to it, or, if they are no edges, counted where they arrived.
     pub out_of_order: u64,
     /// First examples, as sentences.
     pub examples: Vec<String>,
@@ -77,6 +77,7 @@ pub struct Spans {
     pub phases: Vec<Phase>,
     /// Sorted by start.
     pub instances: Vec<SpanInstance>,
+    /// In order of time.
     pub metrics: Vec<Metric>,
     /// Every rank heard, ascending.
     pub ranks: Vec<RankDevices>,

@@ -52,8 +52,8 @@ fn with_unit(joules: f64, u95: Option<f64>) -> String {
 }
 
 fn with_unit_digits(joules: f64, digits: i32) -> String {
-    // 999.6 J at three digits must not become `1000 J`.
-    let (factor, unit) = prefix(joules.abs(), 0.9995);
+    // 999.6 J at three digits must not become `1000 J`, nor 996 J at two.
+    let (factor, unit) = prefix(joules.abs(), 1.0 - 0.5 * 10f64.powi(-digits));
     format!("{} {unit}", significant(joules / factor, digits))
 }
 
@@ -338,6 +338,24 @@ mod tests {
         assert_eq!(significant(9.996, 3), "10.0");
         assert_eq!(significant(0.000_02, 3), "2.00e-5");
         assert_eq!(significant(1234.5, 3), "1230");
+    }
+
+    #[test]
+    fn a_bound_that_rounds_up_takes_the_next_prefix() {
+        let bound = |joules| {
+            energy(&EnergyEstimate {
+                upper_bound: Some(Joules(joules)),
+                ..EnergyEstimate::UNKNOWN
+            })
+        };
+        assert_eq!(bound(0.996), "≤ 1.0 J");
+        assert_eq!(bound(0.994), "≤ 990 mJ");
+        assert_eq!(bound(995.1), "≤ 1.0 kJ");
+        let plain = EnergyEstimate {
+            joules: Some(Joules(999.6)),
+            ..EnergyEstimate::UNKNOWN
+        };
+        assert_eq!(energy(&plain), "1.00 kJ");
     }
 
     #[test]

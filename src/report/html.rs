@@ -32,8 +32,8 @@ pub fn render(input: &PlotInput) -> Result<String, PlotError> {
         "warnings" => list(
             "Warnings",
             notes::other_warnings(analysis)
-                .into_iter()
-                .map(|w| escape(&format::printable(w))),
+                .iter()
+                .map(|lines| lines.iter().map(|l| escape(l)).collect::<Vec<_>>().join("<br>")),
         ),
         "legend" => notes::legend(analysis)
             .iter()
@@ -250,6 +250,19 @@ mod tests {
             assert!(known.split(' ').any(|k| k == name), "{name}");
             rest = after;
         }
+    }
+
+    #[test]
+    fn the_hint_of_a_warning_has_a_line_of_its_own() {
+        let (mut analysis, spans, power) = fixture::training_with_readings();
+        analysis.warnings = vec!["NVML: no GPU `<7>`\nhint: --gpus 0".to_owned()];
+        let page = render(&PlotInput {
+            analysis: &analysis,
+            spans: &spans,
+            power: &power,
+        })
+        .unwrap();
+        assert!(page.contains("<li>NVML: no GPU `&lt;7&gt;`<br>hint: --gpus 0</li>"));
     }
 
     #[test]

@@ -39,7 +39,8 @@ pub fn render(analysis: &Analysis) -> String {
     if !others.is_empty() {
         out += "### Warnings\n\n";
         for warning in others {
-            out += &format!("- {}\n", escape(&format::printable(warning)));
+            let lines: Vec<String> = warning.iter().map(|line| escape(line)).collect();
+            out += &format!("- {}\n", lines.join("<br>"));
         }
         out += "\n";
     }
@@ -120,6 +121,14 @@ mod tests {
     #[test]
     fn training_run() {
         insta::assert_snapshot!(render(&fixture::training()));
+    }
+
+    #[test]
+    fn the_hint_of_a_warning_has_a_line_of_its_own() {
+        let mut analysis = fixture::training();
+        analysis.warnings = vec!["NVML: no GPU <7>\nhint: --gpus 0".to_owned()];
+        let text = render(&analysis);
+        assert!(text.contains("- NVML: no GPU &lt;7&gt;<br>hint: --gpus 0\n"), "{text}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::model::analysis::{
     Analysis, Check, CheckStatus, DeviceAnalysis, EnergyEstimate, Grade, Method, PowerOrigin,
 };
 use crate::model::device::Source;
+use crate::model::wording::counted;
 
 /// When, where, how long and how it ended: `2026-11-23T22:12:04Z on node17 · 2 m 04 s · exit 0`.
 pub fn run_line(analysis: &Analysis) -> String {
@@ -208,9 +209,9 @@ fn study(analysis: &Analysis) -> Vec<String> {
     };
     let device = study.device.as_deref().unwrap_or("no GPU");
     let rows = format!(
-        "{}: {} rows of {} s from {device}, as wandb 0.12.9 took them",
+        "{}: {} of {} s from {device}, as wandb 0.12.9 took them",
         format::STUDY,
-        study.rows,
+        counted(study.rows as u64, "row", "rows"),
         crate::model::study::Study::ROW_S
     );
     let figures = study
@@ -247,11 +248,13 @@ fn timing(analysis: &Analysis) -> Vec<String> {
         .collect()
 }
 
-/// Warnings that no check beside them says already.
-pub fn other_warnings(analysis: &Analysis) -> Vec<&str> {
+/// Warnings that no check beside them says already, each as its lines: what is wrong, and its hint.
+pub fn other_warnings(analysis: &Analysis) -> Vec<Vec<String>> {
     let said = |warning: &&String| analysis.checks.iter().any(|check| check.detail == **warning);
     let others = analysis.warnings.iter().filter(|warning| !said(warning));
-    others.map(String::as_str).collect()
+    others
+        .map(|warning| warning.lines().map(format::printable).collect())
+        .collect()
 }
 
 /// `gpu0, gpu1, cpu0`; four and more of one kind that follow on each other as `gpu0…gpu7`.

@@ -100,7 +100,9 @@ fn warnings(analysis: &Analysis, paint: Paint) -> Vec<String> {
     }
     let mut lines = vec![String::new(), paint.bold("Warnings")];
     for warning in others {
-        lines.extend(wrapped("  - ", "    ", &format::printable(warning)));
+        for (i, line) in warning.iter().enumerate() {
+            lines.extend(wrapped(if i == 0 { "  - " } else { "    " }, "    ", line));
+        }
     }
     lines
 }

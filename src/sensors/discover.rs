@@ -17,7 +17,7 @@ use super::finding::{Family, Finding, Status};
 use super::hwmon;
 use super::interface::Sensor;
 pub use super::nvml::enumerate::GpuSelection;
-use super::nvml::{self, library::Library, library::OpenError};
+use super::nvml::{self, library::Library, library::OpenError, visible};
 use super::patience;
 use super::rapl;
 use super::simulated::{self, profile::Simulation, truth::SimulatedTruth};
@@ -72,7 +72,7 @@ pub fn discover(request: &Request) -> Discovery {
         simulated: None,
     };
     match &request.simulate {
-        Some(simulation) => simulate(simulation, &mut found),
+        Some(simulation) => simulate(simulation, &request.gpus, &mut found),
         None => find_nvml(request, &mut found),
     }
     find_rapl(request, &mut found);
@@ -92,8 +92,14 @@ pub fn discover(request: &Request) -> Discovery {
     found
 }
 
-fn simulate(simulation: &Simulation, found: &mut Discovery) {
-    let (gpus, truth) = simulated::simulate(simulation);
+fn simulate(simulation: &Simulation, selection: &GpuSelection, found: &mut Discovery) {
+    let all = simulated::listed(simulation);
+    let (chosen, unknown) = match selection {
+        GpuSelection::Listed(entries) => visible::listed(entries, &all),
+        // CUDA's variable speaks of GPUs that exist.
+        GpuSelection::All | GpuSelection::Visible(_) => ((0..all.len() as u32).collect(), Vec::new()),
+    };
+    let (gpus, truth) = simulated::simulate(simulation, &chosen);
     let devices = gpus.iter().map(|gpu| gpu.device().id.clone());
     let detail =
         format!("SIMULATED: `{simulation}`; no real GPU is read, and no figure of these devices is a measurement");
@@ -103,6 +109,11 @@ fn simulate(simulation: &Simulation, found: &mut Discovery) {
     found
         .sensors
         .extend(gpus.into_iter().map(|gpu| Box::new(gpu) as Box<dyn Sensor>));
+    found.findings.extend(unknown.into_iter().map(|entry| {
+        let detail = format!("no GPU `{entry}` in `{simulation}`");
+        let hint = format!("`--gpus` takes indices 0 to {}, or UUIDs", all.len() - 1);
+        Finding::new(Family::Simulated, Status::Blocked, detail).hint(hint)
+    }));
     found.simulated = Some(truth);
 }
 
@@ -193,9 +204,9 @@ fn find_hwmon(request: &Request, found: &mut Discovery) {
     let wanted = |number: u32, id: Option<&str>| match &request.gpus {
         // CUDA's variable says nothing about GPUs of other makers.
         GpuSelection::All | GpuSelection::Visible(_) => request.simulate.is_none(),
-        GpuSelection::Listed(entries) => entries
-            .iter()
-            .any(|entry| (!has_gpus && entry.parse() == Ok(number)) || id.is_some_and(|id| id == entry)),
+        GpuSelection::Listed(entries) => entries.iter().any(|entry| {
+            (!has_gpus && request.simulate.is_none() && entry.parse() == Ok(number)) || id.is_some_and(|id| id == entry)
+        }),
     };
     let hwmon = hwmon::found::enumerate(&request.sysfs, &others, &wanted);
     found.sensors.extend(hwmon.sensors);
@@ -222,148 +233,9 @@ fn estimate_cpu(request: &Request, found: &mut Discovery) {
         }
         Err(e) => found
             .findings
-            .push(Finding::new(Family::Estimate, Status::Blocked, e.to_string())),
+            .push(Finding::new(Family::Estimate, Status::Blocked, e.to_string()).hint("is /proc mounted?")),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-    use std::fs;
-
-    use super::*;
-    use crate::model::device::Source;
-
-    /// A machine made of files, with one RAPL package if asked, and an NVIDIA card if asked. Its NVML library does not exist.
-    fn machine(rapl: bool, card: bool) -> (tempfile::TempDir, Request) {
-        let root = tempfile::tempdir().expect("a scratch folder");
-        let write = |path: &str, text: &str| {
-            let path = root.path().join(path);
-            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-            fs::write(path, text).expect("a file");
-        };
-        write(
-            "proc/cpuinfo",
-            "processor : 0\nmodel name : AMD EPYC 7763 64-Core Processor\n",
-        );
-        write("proc/stat", "cpu 1 1 1 1 1 1 1 1\n");
-        if rapl {
-            write("sys/class/powercap/intel-rapl:0/name", "package-0\n");
-            write("sys/class/powercap/intel-rapl:0/energy_uj", "5\n");
-        }
-        if card {
-            write("sys/bus/pci/devices/0000:01:00.0/vendor", "0x10de\n");
-            write("sys/bus/pci/devices/0000:01:00.0/class", "0x030200\n");
-        }
-        let request = Request {
-            sysfs: root.path().join("sys"),
-            procfs: root.path().join("proc"),
-            nvml_library: Some(root.path().join("no-such-libnvidia-ml.so.1")),
-            ..Request::default()
-        };
-        (root, request)
-    }
-
-    fn sources(found: &Discovery) -> Vec<(String, Source)> {
-        let devices = found.sensors.iter().map(|s| s.device());
-        devices.map(|d| (d.id.0.clone(), d.source)).collect()
-    }
-
-    #[test]
-    fn a_cpu_is_measured_or_estimated_never_both() {
-        let (_root, request) = machine(true, false);
-        assert_eq!(sources(&discover(&request)), [("cpu0".to_owned(), Source::Rapl)]);
-        let (_root, request) = machine(false, false);
-        let found = discover(&request);
-        assert_eq!(sources(&found), [("cpu0".to_owned(), Source::Estimate)]);
-        assert!(
-            found
-                .findings
-                .iter()
-                .any(|f| f.family == Family::Estimate && f.detail.contains("280 W, 128 threads"))
-        );
-    }
-
-    #[test]
-    fn a_processor_with_sgx_is_told_of() {
-        let (root, request) = machine(true, false);
-        let told = |found: &Discovery| found.findings.iter().any(|f| f.detail.contains("SGX"));
-        assert!(!told(&discover(&request)));
-        let cpuinfo = "processor : 0\nmodel name : Intel(R) Xeon(R)\nflags\t\t: fpu sgx sgx_lc\n";
-        fs::write(root.path().join("proc/cpuinfo"), cpuinfo).expect("a file");
-        assert!(told(&discover(&request)));
-    }
-
-    #[test]
-    fn gpus_that_were_asked_for_on_a_machine_without_any_are_worth_a_warning() {
-        let found = Discovery {
-            sensors: Vec::new(),
-            findings: vec![Finding::new(Family::Nvml, Status::Absent, "no libnvidia-ml.so.1 found")],
-            simulated: None,
-        };
-        let told = |gpus: GpuSelection| {
-            let request = Request {
-                gpus,
-                ..Request::default()
-            };
-            none_of_those_asked_for(&request, &found).is_some_and(|finding| finding.is_warning())
-        };
-        assert!(told(GpuSelection::Listed(vec!["0".into()])));
-        assert!(!told(GpuSelection::Listed(Vec::new())));
-        assert!(!told(GpuSelection::All));
-        assert!(!told(GpuSelection::Visible("0".into())));
-    }
-
-    #[test]
-    fn simulated_gpus_take_the_place_of_real_ones() {
-        let (_root, mut request) = machine(true, true);
-        request.simulate = Some("a100x2".parse().expect("a profile"));
-        let found = discover(&request);
-        assert!(found.simulated.is_some());
-        let expected = [
-            ("gpu0", Source::Simulated),
-            ("gpu1", Source::Simulated),
-            ("cpu0", Source::Rapl),
-        ];
-        assert_eq!(sources(&found), expected.map(|(id, source)| (id.to_owned(), source)));
-        assert!(found.findings[0].detail.contains("SIMULATED"));
-    }
-
-    #[test]
-    fn every_family_is_accounted_for_and_ids_are_unique() {
-        let (_root, request) = machine(false, true);
-        let found = discover(&request);
-        for family in [Family::Nvml, Family::Rapl, Family::Hwmon, Family::Estimate] {
-            assert!(found.findings.iter().any(|f| f.family == family), "{family:?}");
-        }
-        let ids: BTreeSet<_> = sources(&found).into_iter().collect();
-        assert_eq!(ids.len(), found.sensors.len());
-    }
-
-    #[test]
-    fn a_missing_library_matters_where_there_is_a_card() {
-        let missing = OpenError::NotFound("libnvidia-ml.so.1".into());
-        assert_eq!(no_library(&missing, false).status, Status::Absent);
-        assert!(no_library(&missing, true).is_warning());
-        assert!(
-            no_library(&OpenError::VersionMismatch, false).is_warning(),
-            "whoever has a library has a card"
-        );
-        let (root, _) = machine(false, true);
-        assert!(has_nvidia_card(&root.path().join("sys")));
-        let (root, _) = machine(false, false);
-        assert!(!has_nvidia_card(&root.path().join("sys")));
-    }
-
-    #[test]
-    fn a_named_library_that_does_not_load_is_a_warning_with_a_fix() {
-        let (_root, request) = machine(false, false);
-        let found = discover(&request);
-        let nvml = found
-            .findings
-            .iter()
-            .find(|f| f.family == Family::Nvml)
-            .expect("looked for");
-        assert!(nvml.is_warning() && nvml.hint.is_some(), "{nvml}");
-    }
-}
+mod tests;

@@ -18,7 +18,9 @@ use std::time::Duration;
 
 use crate::model::device::{Device, DeviceId, DeviceKind, SensorTiming, Source};
 use crate::model::sample::{Columns, PowerReading};
+use crate::model::time::Timestamp;
 use crate::model::units::Watts;
+use crate::sensors::clock;
 use crate::sensors::interface::{ReadError, Sensor};
 
 use procfs::{CpuInfo, CpuTimes};
@@ -95,12 +97,14 @@ pub struct CpuEstimate {
     assumptions: Assumptions,
     stat: PathBuf,
     base: CpuTimes,
+    /// When it publishes next.
+    next: Timestamp,
     published: Option<Watts>,
 }
 
 /// Why there is not even an estimate.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}\nhint: is /proc mounted?")]
+#[error("{0}")]
 pub struct EstimateError(String);
 
 impl CpuEstimate {
@@ -115,7 +119,26 @@ impl CpuEstimate {
             assumptions,
             stat,
             base,
+            next: clock::now() + PERIOD,
             published: None,
+        })
+    }
+
+    /// Asked again before its next publication, or before the kernel's clock has ticked, the last one still stands, as on a real sensor.
+    /// Publications lie on a lattice: whoever asks every period, a little late now and then, gets each of them.
+    fn read_at(&mut self, now: Timestamp) -> Result<PowerReading, ReadError> {
+        let times = CpuTimes::read(&self.stat).map_err(ReadError::Retry)?;
+        let period = PERIOD.as_nanos() as i64;
+        if now >= self.next && times.total().saturating_sub(self.base.total()) >= FEWEST_TICKS {
+            self.published = times
+                .utilization_since(&self.base)
+                .map(|utilization| self.assumptions.power(utilization));
+            self.base = times;
+            self.next = self.next.plus_nanos(((now - self.next) / period + 1) * period);
+        }
+        Ok(PowerReading {
+            watts: self.published.map(Watts::get),
+            ..PowerReading::default()
         })
     }
 
@@ -179,19 +202,8 @@ impl Sensor for CpuEstimate {
         PERIOD
     }
 
-    /// Asked again before the kernel's clock has ticked, the last publication still stands, as it does on a real sensor.
     fn read_power(&mut self) -> Result<PowerReading, ReadError> {
-        let now = CpuTimes::read(&self.stat).map_err(ReadError::Retry)?;
-        if now.total().saturating_sub(self.base.total()) >= FEWEST_TICKS {
-            self.published = now
-                .utilization_since(&self.base)
-                .map(|utilization| self.assumptions.power(utilization));
-            self.base = now;
-        }
-        Ok(PowerReading {
-            watts: self.published.map(Watts::get),
-            ..PowerReading::default()
-        })
+        self.read_at(clock::now())
     }
 }
 
@@ -250,21 +262,23 @@ mod tests {
         fs::write(proc.path().join("cpuinfo"), "processor : 0\nmodel name : Some CPU\n").expect("cpuinfo");
         stat("cpu 100 0 100 800 0 0 0 0 0 0");
         let mut cpu = CpuEstimate::new(proc.path(), Some(Watts(100.0))).expect("files are there");
-        assert_eq!(
-            cpu.read_power().expect("reads").watts,
-            None,
-            "no tick yet: unknown, not zero"
-        );
+        let origin = cpu.next;
+        let mut read = |ms: i64| cpu.read_at(origin.plus_nanos(ms * 1_000_000)).expect("reads").watts;
+        assert_eq!(read(0), None, "no tick yet: unknown, not zero");
         stat("cpu 110 0 110 880 0 0 0 0 0 0");
-        let busy_fifth = cpu.assumptions().power(0.2).0;
-        assert_eq!(cpu.read_power().expect("reads").watts, Some(busy_fifth));
-        assert_eq!(
-            cpu.read_power().expect("reads").watts,
-            Some(busy_fifth),
-            "still standing"
-        );
+        let busy_fifth = Some(30.0 + 0.2 * 70.0);
+        assert_eq!(read(1), busy_fifth);
+        assert_eq!(read(2), busy_fifth, "still standing");
         stat("cpu 120 0 110 880 0 0 0 0 0 0");
-        assert_eq!(cpu.read_power().expect("reads").watts, Some(100.0));
+        assert_eq!(
+            read(199),
+            busy_fifth,
+            "until its period is over, as often as it is asked"
+        );
+        assert_eq!(read(203), Some(100.0));
+        stat("cpu 120 0 110 980 0 0 0 0 0 0");
+        assert_eq!(read(399), Some(100.0));
+        assert_eq!(read(401), Some(30.0), "late once, it is not late from then on");
         fs::remove_file(proc.path().join("stat")).expect("gone");
         assert!(matches!(cpu.read_power(), Err(ReadError::Retry(_))));
     }

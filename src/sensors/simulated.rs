@@ -22,6 +22,7 @@ use crate::model::sample::{Columns, CounterUnit, PowerReading, StateReading};
 use crate::model::units::Watts;
 use crate::sensors::clock;
 use crate::sensors::interface::{ReadError, Sensor};
+use crate::sensors::nvml::visible::Listed;
 
 use profile::{Profile, Simulation};
 use publication::Publisher;
@@ -39,35 +40,55 @@ const TEMPERATURES_C: (f64, f64) = (31.0, 67.0);
 pub struct SimulatedGpu {
     device: Device,
     profile: &'static Profile,
+    /// Position among the chosen.
     gpu: usize,
     truth: Arc<SimulatedTruth>,
     publisher: Publisher,
 }
 
-/// The GPUs of a simulation, and the truth that the marker reader must tell what it hears.
-pub fn simulate(simulation: &Simulation) -> (Vec<SimulatedGpu>, Arc<SimulatedTruth>) {
+/// All GPUs of a simulation, to be chosen from as real ones are.
+pub fn listed(simulation: &Simulation) -> Vec<Listed> {
+    let all = 0..simulation.gpus as u32;
+    all.map(|number| Listed {
+        uuid: Some(uuid(number)),
+        name: simulation.profile.name.to_owned(),
+    })
+    .collect()
+}
+
+/// The `chosen` GPUs of a simulation, and the truth that the marker reader must tell what it hears.
+pub fn simulate(simulation: &Simulation, chosen: &[u32]) -> (Vec<SimulatedGpu>, Arc<SimulatedTruth>) {
     let start = clock::now();
-    let truth = Arc::new(SimulatedTruth::new(simulation, start));
-    let gpus = (0..simulation.gpus)
-        .map(|gpu| SimulatedGpu {
-            device: device(simulation.profile, gpu),
+    let seen = Simulation {
+        gpus: chosen.len(),
+        ..simulation.clone()
+    };
+    let truth = Arc::new(SimulatedTruth::new(&seen, start));
+    let gpus = chosen
+        .iter()
+        .enumerate()
+        .map(|(ordinal, &number)| SimulatedGpu {
+            device: device(simulation.profile, number, ordinal),
             profile: simulation.profile,
-            gpu,
+            gpu: ordinal,
             truth: Arc::clone(&truth),
-            publisher: Publisher::new(simulation.profile, gpu, start),
+            publisher: Publisher::new(simulation.profile, number as usize, start),
         })
         .collect();
     (gpus, truth)
 }
 
-fn device(profile: &Profile, gpu: usize) -> Device {
-    let number = gpu as u32;
+fn uuid(number: u32) -> String {
+    format!("GPU-51000000-0000-0000-0000-{number:012}")
+}
+
+fn device(profile: &Profile, number: u32, ordinal: usize) -> Device {
     Device {
-        id: DeviceId(format!("gpu{gpu}")),
+        id: DeviceId(format!("gpu{number}")),
         kind: DeviceKind::Gpu,
         source: Source::Simulated,
         name: format!("SIMULATED {}", profile.name),
-        uuid: Some(format!("GPU-51000000-0000-0000-0000-{gpu:012}")),
+        uuid: Some(uuid(number)),
         index: Some(number),
         contained_in: None,
         architecture: Some(profile.architecture.to_owned()),
@@ -85,7 +106,7 @@ fn device(profile: &Profile, gpu: usize) -> Device {
         calibration: None,
         properties: BTreeMap::from([
             ("simulated".to_owned(), profile.word.to_owned()),
-            ("cuda_ordinal".to_owned(), gpu.to_string()),
+            ("cuda_ordinal".to_owned(), ordinal.to_string()),
         ]),
     }
 }
@@ -149,7 +170,7 @@ mod tests {
     #[test]
     fn every_simulated_device_says_so() {
         let simulation = "h100x8".parse().expect("a profile");
-        let (gpus, _) = simulate(&simulation);
+        let (gpus, _) = simulate(&simulation, &[0, 1, 2, 3, 4, 5, 6, 7]);
         assert_eq!(gpus.len(), 8);
         for gpu in &gpus {
             assert!(gpu.device().name.starts_with("SIMULATED "));
@@ -160,7 +181,7 @@ mod tests {
     #[test]
     fn an_idle_gpu_reads_about_its_idle_power_and_counts_up() {
         let simulation: Simulation = "v100".parse().expect("a profile");
-        let (mut gpus, _) = simulate(&simulation);
+        let (mut gpus, _) = simulate(&simulation, &[0]);
         std::thread::sleep(Duration::from_millis(60));
         let early = gpus[0].read_power().expect("reads");
         std::thread::sleep(Duration::from_millis(60));

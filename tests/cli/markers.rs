@@ -136,3 +136,17 @@ fn a_run_without_markers_is_all_unattributed() {
     assert!(paths(&report).is_empty());
     assert_eq!(report["unattributed"]["wall_s"], report["total"]["wall_s"]);
 }
+
+#[test]
+fn why_a_line_is_bad_is_told_beside_many_other_faults() {
+    let place = Place::new();
+    let output = place.record_script(
+        &["--quiet"],
+        r#"printf 'begin x y\nbegin a\nbegin b\nbegin c\nend zz\n' > "$POWERPROF_MARKERS"; sleep 0.05"#,
+    );
+    assert!(output.status.success(), "{}", stderr(&output));
+    let warnings = place.report()["warnings"].to_string();
+    assert!(warnings.contains("1 line that could not be understood"), "{warnings}");
+    assert!(warnings.contains("`begin x y`: "), "the reason: {warnings}");
+    assert!(warnings.contains("`end zz` of rank 0"), "the others too: {warnings}");
+}

@@ -190,6 +190,20 @@ fn estimators_are_shown_side_by_side() {
 }
 
 #[test]
+fn csv_has_no_place_for_other_estimates_or_the_study_and_says_so() {
+    let (place, _) = simulated();
+    let said = ["--estimator=all", "--as-paper"].map(|flag| {
+        let output = place
+            .powerprof(["report", "run.h5", flag, "--format", "csv"])
+            .output()
+            .expect("powerprof runs");
+        assert_eq!(output.status.code(), Some(2), "{flag}: {}", stderr(&output));
+        stderr(&output)
+    });
+    insta::assert_snapshot!(said.concat());
+}
+
+#[test]
 fn a_phase_that_has_no_time_left_is_unknown_in_every_format() {
     let place = Place::new();
     // The marker ahead of `out` is stamped after both of its own.

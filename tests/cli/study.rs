@@ -72,6 +72,7 @@ fn the_studys_figures_follow_its_formulas_and_stand_beside_the_exact_ones() {
         text.contains("as in the study") && text.contains("Ang, Dhingra and Wills"),
         "{text}"
     );
+    assert!(text.contains(": 1 row of 30 s"), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     let csv = place
         .powerprof(["report", "run.h5", "--as-paper", "--format", "csv"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import math
 import os
 import re
@@ -157,6 +159,25 @@ class ValuesTest(MarkerTest):
         with self.assertWarnsRegex(RuntimeWarning, "value='low'"):
             powerprof.metric("loss", cast(float, "low"))
         self.assertEqual(self.lines(), ["mark c"] * 6)
+
+    def test_a_filter_that_makes_errors_of_warnings_does_not_reach_the_trainer(self) -> None:
+        class Unprintable:
+            def __repr__(self) -> str:
+                raise ValueError("no text")
+
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()) as told:
+            warnings.simplefilter("error")
+            with powerprof.phase("train"):
+                with powerprof.step(samples=cast(int, 2.5)):
+                    pass
+                with powerprof.step(samples=cast(int, 3.5)):
+                    pass
+                powerprof.mark("a", samples=cast(int, Unprintable()))
+        self.assertEqual(
+            self.lines(), ["begin train", "begin step", "end step", "begin step", "end step", "mark a", "end train"]
+        )
+        self.assertEqual(told.getvalue().count("left out"), 1)
+        self.assertIn("samples=2.5", told.getvalue())
 
     def test_rank_and_devices(self) -> None:
         powerprof.set_rank(3, devices=[0, "GPU-1a"])

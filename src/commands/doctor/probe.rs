@@ -34,12 +34,13 @@ impl Probe {
 
     /// Median time between new values of the power, milliseconds.
     pub fn power_period_ms(&self) -> Option<f64> {
-        period_ms(&self.streams.power.times.t, &self.streams.power.watts)
+        let watts = self.streams.power.watts.iter().map(|w| w.is_finite().then_some(*w));
+        period_ms(&self.streams.power.times.t, watts)
     }
 
     /// The same of the counter.
     pub fn counter_period_ms(&self) -> Option<f64> {
-        period_ms(&self.streams.power.times.t, &self.streams.power.counter)
+        period_ms(&self.streams.power.times.t, self.streams.power.counter.iter().copied())
     }
 
     /// Mean of the power readings, else what the counter advanced.
@@ -113,11 +114,13 @@ pub fn probe(sensors: &mut [Box<dyn Sensor>], length: Duration) -> Vec<Probe> {
     probes
 }
 
-/// Median time between changes; `None` with too few to tell.
-fn period_ms<T: PartialEq>(t: &[Timestamp], values: &[T]) -> Option<f64> {
-    let changes: Vec<Timestamp> = (1..values.len().min(t.len()))
-        .filter(|&i| values[i] != values[i - 1])
-        .map(|i| t[i])
+/// Median time between changes of what is known; `None` with too few to tell.
+fn period_ms<T: PartialEq>(t: &[Timestamp], values: impl Iterator<Item = Option<T>>) -> Option<f64> {
+    let known: Vec<(Timestamp, T)> = t.iter().zip(values).filter_map(|(t, v)| Some((*t, v?))).collect();
+    let changes: Vec<Timestamp> = known
+        .windows(2)
+        .filter(|pair| pair[1].1 != pair[0].1)
+        .map(|pair| pair[1].0)
         .collect();
     let mut gaps: Vec<i64> = changes.windows(2).map(|pair| pair[1] - pair[0]).collect();
     if gaps.len() < CHANGES {
@@ -135,8 +138,23 @@ mod tests {
     fn a_rhythm_needs_changes() {
         let t: Vec<Timestamp> = (0..1000).map(|ms| Timestamp::from_nanos(ms * 1_000_000)).collect();
         let every_20: Vec<i64> = (0..1000).map(|ms| ms / 20).collect();
-        assert_eq!(period_ms(&t, &every_20), Some(20.0));
-        assert_eq!(period_ms(&t, &vec![5; 1000]), None);
+        assert_eq!(period_ms(&t, every_20.into_iter().map(Some)), Some(20.0));
+        assert_eq!(period_ms(&t, (0..1000).map(|_| Some(5))), None);
+    }
+
+    #[test]
+    fn what_is_not_known_yet_is_no_change() {
+        let t: Vec<Timestamp> = (0..2000).map(|ms| Timestamp::from_nanos(ms * 1_000_000)).collect();
+        let watts: Vec<f64> = (0..2000)
+            .map(|ms| if ms < 1500 { f64::NAN } else { f64::from(ms / 50) })
+            .collect();
+        let counts: Vec<Option<u64>> = (0..2000).map(|ms| (ms % 3 > 0).then_some(ms / 20)).collect();
+        let mut probe = Probe::default();
+        probe.streams.power.times.t = t;
+        probe.streams.power.watts = watts;
+        probe.streams.power.counter = counts;
+        assert_eq!(probe.power_period_ms(), Some(50.0));
+        assert!(probe.counter_period_ms().is_some_and(|ms| (ms - 20.0).abs() <= 1.0));
     }
 
     #[test]

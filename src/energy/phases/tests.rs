@@ -127,3 +127,126 @@ fn a_metric_knows_where_it_was_written() {
     assert_eq!(spans.metrics[0].path, "train");
     assert_eq!(spans.metrics[0].value, 2.5);
 }
+
+/// The same marker, read at `arrival`.
+fn arriving(arrival: i64, event: MarkerEvent) -> MarkerEvent {
+    MarkerEvent {
+        arrival: at(arrival),
+        ..event
+    }
+}
+
+fn with_samples(mut event: MarkerEvent, samples: u64) -> MarkerEvent {
+    event.samples = Some(samples);
+    event
+}
+
+fn metric(t: i64, value: f64) -> MarkerEvent {
+    let mut event = event(t, MarkerVerb::Metric, "loss");
+    event.value = Some(value);
+    event
+}
+
+#[test]
+fn marks_and_metrics_of_other_threads_stand_where_they_are_stamped() {
+    use MarkerVerb::{Begin, End, Mark};
+    let spans = spans(
+        &[
+            metric(25, 2.0),
+            event(10, Begin, "a"),
+            metric(15, 1.0),
+            event(30, End, "a"),
+            event(31, Begin, "b"),
+            with_samples(event(29, Mark, "done"), 4),
+            with_samples(event(45, Mark, "done"), 8),
+            event(40, End, "b"),
+        ]
+        .map(|event| arriving(50, event)),
+        run(),
+    );
+    assert_eq!(spans.faults.out_of_order, 0);
+    insta::assert_snapshot!(spans.faults.examples.join("\n"), @"`mark done` of rank 0 stands outside every span: its samples and tokens belong to no phase");
+    let samples: Vec<Option<u64>> = spans.instances.iter().map(|i| i.samples).collect();
+    assert_eq!(samples, [Some(4), None]);
+    assert_eq!(spans.instances[1].interval, Interval::new(at(31), at(40)));
+    let metrics: Vec<(f64, &str, Timestamp)> = spans.metrics.iter().map(|m| (m.value, m.path.as_str(), m.t)).collect();
+    assert_eq!(metrics, [(1.0, "a", at(15)), (2.0, "a", at(25))]);
+}
+
+#[test]
+fn a_mark_without_a_stamp_stays_where_it_was_heard() {
+    use MarkerVerb::{Begin, End, Mark};
+    let mut mark = with_samples(event(50, Mark, "done"), 3);
+    mark.stamped = false;
+    let events = [event(10, Begin, "a"), mark, event(49, End, "a")].map(|event| arriving(50, event));
+    let spans = spans(&events, run());
+    assert_eq!(spans.faults, SpanFaults::default());
+    assert_eq!(spans.instances[0].samples, Some(3));
+    assert_eq!(spans.instances[0].interval.end, at(49), "its end is its own");
+}
+
+#[test]
+fn a_mark_that_comes_long_after_its_stamp_counts_where_it_was_heard_and_is_told() {
+    use MarkerVerb::{Begin, End, Mark};
+    let second = 1_000_000_000;
+    let spans = spans(
+        &[
+            event(second, Begin, "a"),
+            event(2 * second, End, "a"),
+            event(3 * second, Begin, "b"),
+            arriving(9 * second, with_samples(event(second + 5, Mark, "done"), 2)),
+            event(10 * second, End, "b"),
+        ],
+        Interval::new(at(0), at(20 * second)),
+    );
+    assert_eq!(spans.faults.out_of_order, 1);
+    assert_eq!(spans.instances[1].samples, Some(2));
+    insta::assert_snapshot!(spans.faults.examples.join("\n"), @"`mark done` of rank 0 is stamped 2000.000 ms before the marker ahead of it: counted where it arrived");
+}
+
+#[test]
+fn spans_of_several_threads_are_put_in_order_where_they_nest_better_so() {
+    use MarkerVerb::{Begin, End};
+    let spans = spans(
+        &[
+            event(1, Begin, "outer"),
+            event(2, Begin, "inner"),
+            event(4, End, "outer"),
+            event(3, End, "inner"),
+            event(6, Begin, "next"),
+            event(7, End, "next"),
+        ]
+        .map(|event| arriving(8, event)),
+        run(),
+    );
+    assert_eq!(spans.faults, SpanFaults::default());
+    assert_eq!(paths(&spans), ["outer", "outer/inner", "next"]);
+    assert_eq!(spans.instances[1].interval, Interval::new(at(2), at(3)));
+}
+
+#[test]
+fn spans_that_are_out_of_order_themselves_are_told_and_keep_their_nesting() {
+    use MarkerVerb::{Begin, End};
+    // One thread whose stamps are off: in their order, `b` would lie inside `a`, and end after it.
+    let spans = spans(
+        &[
+            event(10, Begin, "a"),
+            event(51, End, "a"),
+            event(50, Begin, "b"),
+            event(90, End, "b"),
+            event(200, Begin, "c"),
+            event(150, End, "c"),
+        ]
+        .map(|event| arriving(220, event)),
+        run(),
+    );
+    assert_eq!(paths(&spans), ["a", "b", "c"]);
+    let expected = SpanFaults {
+        out_of_order: 2,
+        examples: spans.faults.examples.clone(),
+        ..SpanFaults::default()
+    };
+    assert_eq!(spans.faults, expected);
+    assert_eq!(spans.instances[1].interval, Interval::new(at(51), at(90)));
+    assert!(spans.instances[2].cut);
+}

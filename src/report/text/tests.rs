@@ -253,3 +253,14 @@ fn devices_are_named_as_a_range_only_where_they_follow_on_each_other() {
     let text = plain(&analysis);
     assert!(text.contains("sensor of gpu0…gpu3, gpu5, gpu7"), "{text}");
 }
+
+#[test]
+fn the_hint_of_a_warning_has_a_line_of_its_own() {
+    let mut analysis = fixture::training();
+    analysis.warnings = vec!["CPU estimate: cannot read /proc/stat\nhint: is /proc mounted?".to_owned()];
+    let text = plain(&analysis);
+    assert!(
+        text.contains("  - CPU estimate: cannot read /proc/stat\n    hint: is /proc mounted?\n"),
+        "{text}"
+    );
+}

@@ -6,6 +6,8 @@ with an exception, outside powerprof as inside.
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import warnings
 from typing import Iterable, Optional, SupportsFloat, SupportsInt, Union
 
@@ -64,7 +66,21 @@ def device_list(devices: Union[str, int, Iterable[Union[str, int]]]) -> str:
     return text
 
 
+#: Keys of which standard error was told, where a warning would have been an exception.
+_told: set[str] = set()
+
+
 def _left_out(key: str, value: object) -> str:
-    message = f"powerprof: {key}={value!r} is not a number that can be recorded; it was left out"
-    warnings.warn(message, RuntimeWarning, stacklevel=4)
+    try:
+        text = repr(value)
+    except Exception:  # whatever a stranger's type raises
+        text = f"<{type(value).__name__}>"
+    message = f"powerprof: {key}={text} is not a number that can be recorded; it was left out"
+    try:
+        warnings.warn(message, RuntimeWarning, stacklevel=4)
+    except Exception:  # a filter makes errors of warnings (`-W error`), and the trainer must not meet it
+        if key not in _told:
+            _told.add(key)
+            with contextlib.suppress(Exception):
+                print(message, file=sys.stderr)
     return ""
