@@ -115,6 +115,7 @@ prop_compose! {
             joules: joules.map(Joules),
             u95: u95.map(Joules),
             u95_scale: u95.map(Joules),
+            contradiction: None,
             method,
             grade,
             upper_bound: bound.map(Joules),
@@ -252,4 +253,42 @@ fn devices_are_named_as_a_range_only_where_they_follow_on_each_other() {
     analysis.devices = [0, 1, 2, 3, 5, 7].map(numbered).to_vec();
     let text = plain(&analysis);
     assert!(text.contains("sensor of gpu0…gpu3, gpu5, gpu7"), "{text}");
+}
+
+#[test]
+fn labels_stand_in_the_heading() {
+    let mut analysis = fixture::training();
+    for (key, value) in [("model", "led\u{1b}[2J"), ("seed", "1")] {
+        analysis.run.labels.insert(key.to_owned(), value.to_owned());
+    }
+    let head: Vec<String> = render(&analysis, &TextOptions::default())
+        .lines()
+        .take(2)
+        .map(str::to_owned)
+        .collect();
+    assert!(head[1].contains(" · exit 0 · model=led"), "{head:?}");
+    assert!(head[1].ends_with(", seed=1") && !head[1].contains('\u{1b}'), "{head:?}");
+}
+
+#[test]
+fn the_notes_do_not_promise_what_does_not_hold() {
+    let said = |analysis: &Analysis| {
+        let text = render(analysis, &TextOptions::default());
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let mut analysis = fixture::training();
+    let before = said(&analysis);
+    assert!(
+        !before.contains("but for what the sensors") && !before.contains("so times do not"),
+        "{before}"
+    );
+    analysis.phases[0].wall = Some(crate::model::units::Seconds(60.0));
+    analysis.devices[1].energy.contradiction = Some(Joules(1000.0));
+    let after = said(&analysis);
+    for words in [
+        "unattributed add up to the total in energy; ranks were in different ones at once, so times do not",
+        "of one device are compared, but for what the sensors of gpu1 contradict each other by",
+    ] {
+        assert!(after.contains(words), "{after}");
+    }
 }
