@@ -2,7 +2,7 @@
 //!
 //! A relative change is `other / base - 1`. Its interval comes from both runs' noise and timing; the sensors' own tolerance is added
 //! only where the runs did not use the same devices in the same way, since then it cancels. What sensors of one device contradict
-//! each other by never does. One run each says nothing about how much runs differ by themselves: times have no interval, and those
+//! each other by never does, and what another calibration alone would change is added. One run each says nothing about how much runs differ by themselves: times have no interval, and those
 //! of energies are a lower bound in that sense.
 
 mod condition;
@@ -95,6 +95,8 @@ pub struct Pair {
     depth: usize,
     base: Option<Side>,
     other: Option<Side>,
+    /// By how much its energy would change through calibrations and assumed powers alone.
+    shift: f64,
 }
 
 /// Two runs side by side.
@@ -112,18 +114,26 @@ pub struct Comparison {
 impl Comparison {
     /// Put `other` beside `base`.
     pub fn new(base: &Analysis, other: &Analysis) -> Self {
+        let shifts = sensors::shifts(base, other);
         let find = |analysis: &Analysis, path: &str| analysis.phases.iter().find(|p| p.path == path).cloned();
         let mut pairs: Vec<Pair> = base
             .phases
             .iter()
-            .map(|p| Pair::of_phases(Some(p), find(other, &p.path).as_ref()))
+            .map(|p| Pair {
+                shift: shift(&shifts, &p.energy, p.devices.iter().map(|d| (d.id.as_str(), &d.energy))),
+                ..Pair::of_phases(Some(p), find(other, &p.path).as_ref())
+            })
             .collect();
         // In preorder a phase's parent is in its place before it.
         for only in other.phases.iter().filter(|p| find(base, &p.path).is_none()) {
             let at = behind_siblings(&pairs, &only.path);
             pairs.insert(at, Pair::of_phases(None, Some(only)));
         }
-        pairs.push(Pair::of_runs(base, other));
+        let whole = base.devices.iter().map(|d| (d.device.id.0.as_str(), &d.energy));
+        pairs.push(Pair {
+            shift: shift(&shifts, &base.total, whole),
+            ..Pair::of_runs(base, other)
+        });
         let differences = sensors::differences(base, other);
         Self {
             pairs,
@@ -141,13 +151,17 @@ impl Comparison {
         if !ratio.is_finite() {
             return None;
         }
+        let shift = match quantity {
+            Quantity::SamplesPerJoule => pair.shift / (1.0 + pair.shift),
+            _ => pair.shift,
+        };
         let doubts = match quantity {
             Quantity::WallSeconds | Quantity::SamplesPerSecond => None,
             _ => base.doubt(!self.same_devices).zip(other.doubt(!self.same_devices)),
         };
         Some(Change {
             relative: ratio - 1.0,
-            half_width: doubts.map(|(b, o)| ratio.abs() * b.hypot(o)),
+            half_width: doubts.map(|(b, o)| ratio.abs() * b.hypot(o) + shift.abs()),
         })
     }
 }
@@ -173,6 +187,7 @@ impl Pair {
             depth: either.map_or(0, |p| p.depth),
             base: base.map(side),
             other: other.map(side),
+            shift: 0.0,
         }
     }
 
@@ -200,6 +215,7 @@ impl Pair {
             depth: 0,
             base: Some(side(base)),
             other: Some(side(other)),
+            shift: 0.0,
         }
     }
 
@@ -218,6 +234,23 @@ impl Pair {
             .flatten()
             .any(|side| side.holds_estimate)
     }
+}
+
+/// What devices' own shifts are of the energy of all of them.
+fn shift<'a>(
+    shifts: &[(String, f64)],
+    all: &EnergyEstimate,
+    each: impl Iterator<Item = (&'a str, &'a EnergyEstimate)>,
+) -> f64 {
+    let Some(Joules(all)) = all.joules else { return 0.0 };
+    // What is unresolved may be all of it.
+    let share = |energy: &EnergyEstimate| energy.joules.map_or(1.0, |Joules(joules)| joules / all);
+    let shifted = each.filter_map(|(id, energy)| {
+        let (_, shift) = shifts.iter().find(|(known, _)| known == id)?;
+        Some(shift * share(energy))
+    });
+    let sum: f64 = shifted.sum();
+    if sum.is_finite() { sum } else { 0.0 }
 }
 
 fn tops(analysis: &Analysis) -> impl Iterator<Item = &PhaseAnalysis> {

@@ -1,7 +1,7 @@
 //! Whether two runs were measured by the same sensors, read in the same way: only then does the sensors' own tolerance cancel.
 //!
 //! A device is known by its UUID, else by host, id and name. What is made of its readings counts too: the user's calibration of a
-//! board, and the power that an estimate assumes.
+//! board, and the power that an estimate assumes. By how much figures differ through these alone is known, and is no change of the load.
 
 use crate::model::analysis::{Analysis, DeviceAnalysis};
 use crate::model::device::{Calibration, Device, Source};
@@ -9,6 +9,7 @@ use crate::model::wording::listed;
 use crate::report::format;
 
 const IN_INTERVALS: &str = "the sensors' own tolerances are in the intervals";
+const ALLOWED: &str = "what that makes of the same load is in the intervals, and so are the sensors' own tolerances";
 
 /// Why the sensors' tolerance does not cancel between the runs, as sentences; empty where it does.
 pub fn differences(base: &Analysis, other: &Analysis) -> Vec<String> {
@@ -32,19 +33,43 @@ pub fn differences(base: &Analysis, other: &Analysis) -> Vec<String> {
     if let Some((b, o)) = first(&calibrated) {
         let (b, o) = (calibration(b.calibration), calibration(o.calibration));
         told.push(format!(
-            "{} calibrated differently in the two runs ({b}; {o}): {IN_INTERVALS}",
+            "{} calibrated differently in the two runs ({b}; {o}): {ALLOWED}",
             are(&calibrated)
         ));
     }
     if let Some((b, o)) = first(&assumed) {
         told.push(format!(
-            "{} estimated from different powers in the two runs ({}; {}): {IN_INTERVALS}",
+            "{} estimated from different powers in the two runs ({}; {}): {ALLOWED}",
             are(&assumed),
             watts(b),
             watts(o)
         ));
     }
     told
+}
+
+/// For each device that both runs have, by its name in the base: by how much the other run's calibration or assumed power alone would
+/// change its energy, as a share of it.
+pub fn shifts(base: &Analysis, other: &Analysis) -> Vec<(String, f64)> {
+    let others = devices(other);
+    let shift = |(who, device): (String, &Device)| {
+        let (_, same) = others.iter().find(|(other, _)| *other == who)?;
+        let mean = base
+            .devices
+            .iter()
+            .find(|d| d.device.id == device.id)?
+            .mean_power?
+            .get();
+        let reading = device.calibration.map_or(mean, |c| c.gain * mean + c.offset.get());
+        let by_calibration = same.true_watts(reading) / mean;
+        let by_assumption = match (assumption(device), assumption(same)) {
+            (Some((Some(was), _)), Some((Some(is), _))) => is / was,
+            _ => 1.0,
+        };
+        let shift = by_calibration * by_assumption - 1.0;
+        Some((device.id.0.clone(), shift)).filter(|_| shift.is_finite())
+    };
+    devices(base).into_iter().filter_map(shift).collect()
 }
 
 /// The devices of a total by what they are known by.

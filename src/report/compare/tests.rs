@@ -96,14 +96,34 @@ fn a_calibration_of_one_run_alone_does_not_cancel() {
     assert_eq!(
         comparison.caveats,
         [
-            "gpu1 is calibrated differently in the two runs (not at all; gain 1.1, offset 5 W): the sensors' own tolerances are in the \
-             intervals"
+            "gpu1 is calibrated differently in the two runs (not at all; gain 1.1, offset 5 W): what that makes of the same load is in \
+             the intervals, and so are the sensors' own tolerances"
         ]
     );
     let (mut base, mut other) = (fixture::training(), scaled(1.05));
     calibrate(1.1)(&mut base);
     calibrate(1.1)(&mut other);
-    assert!(Comparison::new(&base, &other).same_devices, "both calibrated alike");
+    let alike = Comparison::new(&base, &other);
+    assert!(
+        alike.same_devices && train(&alike).half_width.unwrap() < 0.01,
+        "both calibrated alike"
+    );
+}
+
+#[test]
+fn what_a_calibration_alone_changes_is_no_change_of_the_load() {
+    // The same readings, of a board that reads 20 % low.
+    let mut other = scaled(1.25);
+    for device in &mut other.devices[..2] {
+        device.device.calibration = Some(Calibration {
+            gain: 0.8,
+            offset: Watts(0.0),
+        });
+    }
+    let comparison = Comparison::new(&fixture::training(), &other);
+    for condition in ["joules>+3%", "train/step:joules>+3%", "samples_per_s_per_w<-3%"] {
+        assert_eq!(judge(condition, &comparison), Verdict::Undecided, "{condition}");
+    }
 }
 
 #[test]
@@ -117,10 +137,14 @@ fn estimates_from_different_powers_do_not_cancel_and_a_power_cap_does() {
     assert_eq!(
         comparison.caveats,
         [
-            "cpu0 is estimated from different powers in the two runs (20.0 W at full load; 225 W at full load): the sensors' own \
-             tolerances are in the intervals"
+            "cpu0 is estimated from different powers in the two runs (20.0 W at full load; 225 W at full load): what that makes \
+             of the same load is in the intervals, and so are the sensors' own tolerances"
         ]
     );
+    // Of 105.1 kJ of this phase 5.3 kJ are the CPU's, times 225/20 - 1.
+    let shift = 10.25 * 5300.0 / 105_100.0;
+    let half_width = train(&comparison).half_width.unwrap();
+    assert!(half_width > shift && half_width < shift + 0.1, "{half_width} {shift}");
     let mut capped = scaled(1.05);
     capped.devices[0].device.power_limit = Some(Watts(300.0));
     assert!(Comparison::new(&fixture::training(), &capped).same_devices);
