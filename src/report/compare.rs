@@ -2,8 +2,8 @@
 //!
 //! A relative change is `other / base - 1`. Its interval comes from both runs' noise and timing; the sensors' own tolerance is added
 //! only where the runs did not use the same devices in the same way, since then it cancels. What sensors of one device contradict
-//! each other by never does, and what another calibration alone would change is added. One run each says nothing about how much runs differ by themselves: times have no interval, and those
-//! of energies are a lower bound in that sense.
+//! each other by never does, and what another calibration alone would change is added. One run each says nothing about how much
+//! runs differ by themselves: times have no interval, and those of energies are a lower bound in that sense.
 
 mod condition;
 mod sensors;
