@@ -50,7 +50,7 @@ pub enum Command {
     Plot(PlotArgs),
     /// Show how runs differ, with intervals; fail on a regression
     Compare(CompareArgs),
-    /// Give every reading and marker to other programs
+    /// Give every reading to other programs, and phases, marks and metrics to a viewer of traces
     Export(ExportArgs),
     /// Make a recording of a power log that someone else recorded
     Import(Box<ImportArgs>),

@@ -1,4 +1,4 @@
-//! `powerprof export RUN.h5 --to csv|parquet|perfetto`: the readings for other programs.
+//! `powerprof export RUN.h5 --to csv|parquet|perfetto`: the readings for other programs, and for a viewer of traces the markers too.
 
 use std::io::{BufWriter, Write};
 

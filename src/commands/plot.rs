@@ -6,6 +6,9 @@ use super::load::{self, Loaded};
 use super::output::{self, Outcome};
 use crate::cli::PlotArgs;
 use crate::energy;
+use crate::model::device::Device;
+use crate::model::sample::PowerStream;
+use crate::model::time::Timestamp;
 use crate::report::plot::{self, PlotInput, PowerSeries};
 
 pub fn run(args: &PlotArgs) -> Outcome {
@@ -52,17 +55,8 @@ pub fn power_series(loaded: &Loaded) -> anyhow::Result<Vec<PowerSeries>> {
         let shift = energy::shift(first, &node.recording);
         for device in &node.recording.devices {
             let power = node.streams(device)?.power;
-            let readings = power.times.t.iter().zip(&power.watts);
-            let known = readings.filter(|(_, watts)| watts.is_finite());
-            let (t_s, watts): (Vec<f64>, Vec<f64>) = known
-                .map(|(t, watts)| (t.plus_nanos(shift).seconds_since(origin), *watts))
-                .unzip();
             if !power.watts.is_empty() {
-                all.push(PowerSeries {
-                    device: device.id.to_string(),
-                    t_s,
-                    watts,
-                });
+                all.push(series(device, &power, |t| t.plus_nanos(shift).seconds_since(origin)));
             }
         }
     }
@@ -70,4 +64,56 @@ pub fn power_series(loaded: &Loaded) -> anyhow::Result<Vec<PowerSeries>> {
         bail!("the recording holds no device\nhint: `powerprof doctor` says which sensors are here");
     }
     Ok(all)
+}
+
+/// One device's power readings, with the user's calibration as in every figure beside them; `seconds` places a time in the run.
+fn series(device: &Device, power: &PowerStream, seconds: impl Fn(Timestamp) -> f64) -> PowerSeries {
+    let readings = power.times.t.iter().zip(&power.watts);
+    let known = readings.filter(|(_, watts)| watts.is_finite());
+    let (t_s, watts) = known.map(|(&t, &watts)| (seconds(t), device.true_watts(watts))).unzip();
+    PowerSeries {
+        device: device.id.to_string(),
+        t_s,
+        watts,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::device::{Calibration, DeviceId, DeviceKind, SensorTiming, Source};
+    use crate::model::units::Watts;
+
+    #[test]
+    fn the_curve_is_calibrated_as_the_figures_are() {
+        let mut device = Device {
+            id: DeviceId("gpu0".into()),
+            kind: DeviceKind::Gpu,
+            source: Source::Nvml,
+            name: String::new(),
+            uuid: None,
+            index: Some(0),
+            contained_in: None,
+            architecture: None,
+            power_limit: None,
+            memory_total_bytes: None,
+            power_timing: SensorTiming::default(),
+            counter_timing: SensorTiming::default(),
+            calibration: None,
+            properties: std::collections::BTreeMap::new(),
+        };
+        let mut power = PowerStream::default();
+        for (second, watts) in [(1, 100.0), (2, f64::NAN), (3, 170.0)] {
+            power.times.push(Timestamp::from_nanos(second * 1_000_000_000), 0);
+            power.watts.push(watts);
+        }
+        let drawn = |device: &Device| series(device, &power, |t| t.as_nanos() as f64 * 1e-9);
+        assert_eq!(drawn(&device).watts, [100.0, 170.0]);
+        device.calibration = Some(Calibration {
+            gain: 0.75,
+            offset: Watts(5.0),
+        });
+        let drawn = drawn(&device);
+        assert_eq!((drawn.t_s, drawn.watts), (vec![1.0, 3.0], vec![95.0 / 0.75, 220.0]));
+    }
 }

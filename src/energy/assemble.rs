@@ -4,10 +4,11 @@
 
 mod rows;
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use self::rows::{Placed, Row, device_energies, device_row, phase, present};
+use self::rows::{Placed, Row, device_energies, device_row, mean_power, phase, present_sum};
 use crate::model::analysis::{Analysis, Check, CheckStatus, PhaseAnalysis, RunSummary, Unattributed};
 use crate::model::device::Device;
 use crate::model::recording::{DeviceStreams, Recording};
@@ -49,6 +50,7 @@ pub fn analyze_nodes<E: Send>(
     let (mut parts, mut checks, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
     // Phases in which a rank ran on what is not recorded.
     let mut lacks = vec![false; spans.phases.len()];
+    let mut is_one_outside = nodes.len() == 1;
     for (n, node) in nodes.iter().enumerate() {
         let mut found = of_node(node, options, |device| streams(n, device))?;
         if nodes.len() > 1 {
@@ -63,6 +65,7 @@ pub fn analyze_nodes<E: Send>(
         for (lacks, phase) in lacks.iter_mut().zip(&own[n]) {
             *lacks |= phase.is_some_and(|phase| found.lacks[phase]);
         }
+        is_one_outside &= found.is_one_outside;
         checks.extend(found.checks);
         warnings.extend(found.warnings);
     }
@@ -87,15 +90,20 @@ pub fn analyze_nodes<E: Send>(
     } else {
         exact_seconds(run.nanos()) - tops
     };
+    let (idle, outside) = (
+        Seconds(idle.max(0.0)),
+        present_sum(sum(Row::Outside), &parts, Row::Outside),
+    );
     checks.push(closure(&phases, overlapping));
     warnings.extend(checks::warnings(&checks));
     Ok(Analysis {
         run: summary(nodes, run),
-        total: present(sum(Row::Whole)),
+        total: present_sum(sum(Row::Whole), &parts, Row::Whole),
         devices: parts.iter().map(device_row).collect(),
         unattributed: Unattributed {
-            wall: Seconds(idle.max(0.0)),
-            energy: present(sum(Row::Outside)),
+            wall: idle,
+            energy: outside,
+            mean_power: mean_power(&outside, idle).filter(|_| is_one_outside),
             devices: device_energies(&parts, Row::Outside),
         },
         phases,
@@ -115,6 +123,8 @@ struct Found<'a> {
     warnings: Vec<String>,
     /// For each of its phases, whether a rank in it ran on a GPU that is not recorded.
     lacks: Vec<bool>,
+    /// Whether all devices are outside all phases at the same time: there is one rank at most, and it runs on all of them.
+    is_one_outside: bool,
 }
 
 impl Found<'_> {
@@ -162,6 +172,7 @@ fn of_node<'a, E: Send>(
         checks,
         warnings,
         lacks: ownership.lacks,
+        is_one_outside: spans.ranks.len() <= 1 && ownership.ranks.iter().all(|ranks| ranks.len() == spans.ranks.len()),
     })
 }
 
@@ -252,7 +263,23 @@ fn summary(nodes: &[Node<'_>], run: Interval) -> RunSummary {
         complete: runs().all(|run| run.complete),
         hosts: runs().map(|run| run.host.hostname.clone()).collect(),
         simulated: runs().find_map(|run| run.simulated.clone()),
+        labels: labels(runs().map(|run| &run.labels)),
     }
+}
+
+/// The nodes' labels as one, with every value that a key has.
+fn labels<'a>(nodes: impl Iterator<Item = &'a BTreeMap<String, String>>) -> BTreeMap<String, String> {
+    let mut values: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (key, value) in nodes.flatten() {
+        let values = values.entry(key).or_default();
+        if !values.contains(&value.as_str()) {
+            values.push(value);
+        }
+    }
+    let joined = values
+        .into_iter()
+        .map(|(key, values)| (key.to_owned(), values.join(", ")));
+    joined.collect()
 }
 
 #[cfg(test)]
@@ -271,6 +298,22 @@ mod tests {
             let watts = 100.0 * f64::from(i.ok_or_else(|| format!("no {}", device.id))? + 1);
             Ok(counted(10_000, 100, |t| watts * t))
         })
+    }
+
+    #[test]
+    fn labels_of_nodes_are_put_together() {
+        let node = |all: &[(&str, &str)]| {
+            let owned = all.iter().map(|(key, value)| (key.to_string(), value.to_string()));
+            owned.collect::<std::collections::BTreeMap<_, _>>()
+        };
+        let (first, second) = (
+            node(&[("model", "led"), ("rack", "1")]),
+            node(&[("model", "led"), ("rack", "2")]),
+        );
+        assert_eq!(
+            super::labels([&first, &second].into_iter()),
+            node(&[("model", "led"), ("rack", "1, 2")])
+        );
     }
 
     #[test]

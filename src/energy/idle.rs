@@ -193,6 +193,7 @@ mod tests {
             joules: joules.map(Joules),
             u95: joules.map(|_| Joules(3.0)),
             u95_scale: joules.map(|_| Joules(60.0)),
+            contradiction: None,
             method: Method::Counter,
             grade: Grade::A,
             upper_bound: None,

@@ -165,7 +165,7 @@ pub fn one_device<'a>(
     }
     doubts::contradicted(&mut split.figures, &curve);
     part.figures = split.figures;
-    part.max_power = max_power(readings, &curve, run);
+    part.max_power = max_power(device, readings, &curve, run);
     part.timing = timing(&sensed.device, &curve, model.as_ref());
     part.found = model.as_ref().map(Model::found);
     let mut found = checks::of_device(device, &curve.story, run.seconds());
@@ -352,7 +352,7 @@ fn inclusive_seconds(leaves: &[f64], parents: &[Option<usize>]) -> Vec<f64> {
 }
 
 /// The highest power reading of the run; of a device with a counter alone, the highest mean between two ticks.
-fn max_power(readings: &DeviceStreams, curve: &Curve, run: Interval) -> Option<f64> {
+fn max_power(device: &Device, readings: &DeviceStreams, curve: &Curve, run: Interval) -> Option<f64> {
     let inside = readings.power.times.t.iter().map(|&t| t >= run.start && t <= run.end);
     let read = readings
         .power
@@ -360,7 +360,7 @@ fn max_power(readings: &DeviceStreams, curve: &Curve, run: Interval) -> Option<f
         .iter()
         .zip(inside)
         .filter(|(w, inside)| *inside && w.is_finite());
-    let read = read.map(|(w, _)| *w).reduce(f64::max);
+    let read = read.map(|(w, _)| device.true_watts(*w)).reduce(f64::max);
     read.or_else(|| {
         curve
             .cells

@@ -102,6 +102,7 @@ impl Figure {
             joules: Some(Joules(self.joules)),
             u95: Some(Joules(self.u95)),
             u95_scale: Some(Joules(self.scale)),
+            contradiction: None,
             method: self.method,
             grade,
             upper_bound: None,

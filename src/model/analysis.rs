@@ -1,7 +1,9 @@
 //! What a recording says: energy, time and work per phase, with its method and its doubt.
 //!
 //! Laws that hold by construction (and are tested): a phase includes the phases inside it; phases at the top and
-//! `unattributed` add up to `total`, for time and for energy, per device and in all.
+//! `unattributed` add up to `total`, for energy per device and in all, and for time where no ranks are in different ones at once.
+
+use std::collections::BTreeMap;
 
 use super::device::{Device, SensorTiming};
 use super::span::Metric;
@@ -69,6 +71,8 @@ pub struct EnergyEstimate {
     pub u95: Option<Joules>,
     /// Half-width of the 95 % interval of the sensor's own tolerance, common to all phases of a device.
     pub u95_scale: Option<Joules>,
+    /// Of `u95_scale`, what contradicting sensors of a device differ by: phases and runs do not have that in common.
+    pub contradiction: Option<Joules>,
     pub method: Method,
     pub grade: Grade,
     /// Where unresolved: no more than this, at 95 %.
@@ -81,6 +85,7 @@ impl EnergyEstimate {
         joules: None,
         u95: None,
         u95_scale: None,
+        contradiction: None,
         method: Method::None,
         grade: Grade::Unresolved,
         upper_bound: None,
@@ -101,6 +106,8 @@ pub struct RunSummary {
     pub hosts: Vec<String>,
     /// The simulated profile, if nothing here was measured.
     pub simulated: Option<String>,
+    /// Set by `--label`; where nodes have a key with different values, all of them.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// A property of a sensor, as the readings have it, with the half-width of its 95 % interval. Milliseconds.
@@ -215,8 +222,12 @@ pub struct PhaseAnalysis {
 /// Time and energy outside every phase.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unattributed {
+    /// When no rank was in any phase.
     pub wall: Seconds,
+    /// What each device drew while its own ranks were in no phase.
     pub energy: EnergyEstimate,
+    /// `None` where these are not the same times for all devices.
+    pub mean_power: Option<Watts>,
     pub devices: Vec<DeviceEnergy>,
 }
 

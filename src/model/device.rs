@@ -120,6 +120,13 @@ pub struct Calibration {
     pub offset: Watts,
 }
 
+impl Calibration {
+    /// What the board drew at a reading, watts.
+    pub fn true_watts(&self, reading: f64) -> f64 {
+        (reading - self.offset.get()) / self.gain
+    }
+}
+
 /// Everything about a device that does not change during a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Device {
@@ -145,4 +152,12 @@ pub struct Device {
     pub calibration: Option<Calibration>,
     /// Anything else worth keeping: driver, VBIOS, persistence mode, field and scope read, TDP source.
     pub properties: BTreeMap<String, String>,
+}
+
+impl Device {
+    /// A power reading in watts, with the user's calibration.
+    pub fn true_watts(&self, reading: f64) -> f64 {
+        self.calibration
+            .map_or(reading, |calibration| calibration.true_watts(reading))
+    }
 }

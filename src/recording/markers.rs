@@ -133,17 +133,20 @@ pub(super) fn read(root: &Group) -> Result<Vec<MarkerEvent>, Fault> {
     let value: Vec<f64> = table.read(&markers::VALUE)?;
     (0..table.rows())
         .map(|i| {
+            let verb = verb(&verbs[i])?;
+            // A metric has its number always, and NaN is one.
+            let is_given = verb == MarkerVerb::Metric || !value[i].is_nan();
             Ok(MarkerEvent {
                 t: Timestamp::from_nanos(t[i]),
                 arrival: Timestamp::from_nanos(arrival[i]),
                 stamped: stamped[i],
-                verb: verb(&verbs[i])?,
+                verb,
                 rank: rank[i],
                 name: text(&name[i]),
                 index: given(index[i]),
                 samples: given(samples[i]),
                 tokens: given(tokens[i]),
-                value: (!value[i].is_nan()).then_some(value[i]),
+                value: is_given.then_some(value[i]),
                 devices: lists.get(devices[i] as usize).map(text),
             })
         })

@@ -1,17 +1,21 @@
 //! What changed between two runs, phase by phase, with intervals, and whether a condition on it is met.
 //!
 //! A relative change is `other / base - 1`. Its interval comes from both runs' noise and timing; the sensors' own tolerance is added
-//! only where the runs did not use the same devices, since on the same ones it cancels. One run each says nothing about how
-//! much runs differ by themselves: times have no interval, and those of energies are a lower bound in that sense.
+//! only where the runs did not use the same devices in the same way, since then it cancels. What sensors of one device contradict
+//! each other by never does, and what another calibration alone would change is added. One run each says nothing about how much
+//! runs differ by themselves: times have no interval, and those of energies are a lower bound in that sense.
 
 mod condition;
+mod sensors;
 mod text;
 
 pub use self::condition::{Condition, ConditionError, Outcome, Verdict};
 pub use self::text::render;
 
-use crate::model::analysis::{Analysis, EnergyEstimate, Method, PhaseAnalysis};
+use super::format;
+use crate::model::analysis::{Analysis, CheckStatus, EnergyEstimate, Method, PhaseAnalysis};
 use crate::model::units::{Joules, Seconds};
+use crate::model::wording::counted;
 
 /// A figure that two runs can be compared by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +95,8 @@ pub struct Pair {
     depth: usize,
     base: Option<Side>,
     other: Option<Side>,
+    /// By how much its energy would change through calibrations and assumed powers alone.
+    shift: f64,
 }
 
 /// Two runs side by side.
@@ -98,7 +104,7 @@ pub struct Pair {
 pub struct Comparison {
     /// Phases of the base in its order, those only the other has behind their siblings, then the whole run.
     pub pairs: Vec<Pair>,
-    /// Both runs used the same devices, so that the sensors' tolerance cancels.
+    /// Both runs used the same devices in the same way, so that the sensors' tolerance cancels.
     pub same_devices: bool,
     base_run: String,
     other_run: String,
@@ -108,25 +114,33 @@ pub struct Comparison {
 impl Comparison {
     /// Put `other` beside `base`.
     pub fn new(base: &Analysis, other: &Analysis) -> Self {
+        let shifts = sensors::shifts(base, other);
         let find = |analysis: &Analysis, path: &str| analysis.phases.iter().find(|p| p.path == path).cloned();
         let mut pairs: Vec<Pair> = base
             .phases
             .iter()
-            .map(|p| Pair::of_phases(Some(p), find(other, &p.path).as_ref()))
+            .map(|p| Pair {
+                shift: shift(&shifts, &p.energy, p.devices.iter().map(|d| (d.id.as_str(), &d.energy))),
+                ..Pair::of_phases(Some(p), find(other, &p.path).as_ref())
+            })
             .collect();
         // In preorder a phase's parent is in its place before it.
         for only in other.phases.iter().filter(|p| find(base, &p.path).is_none()) {
             let at = behind_siblings(&pairs, &only.path);
             pairs.insert(at, Pair::of_phases(None, Some(only)));
         }
-        pairs.push(Pair::of_runs(base, other));
-        let same_devices = identities(base) == identities(other);
+        let whole = base.devices.iter().map(|d| (d.device.id.0.as_str(), &d.energy));
+        pairs.push(Pair {
+            shift: shift(&shifts, &base.total, whole),
+            ..Pair::of_runs(base, other)
+        });
+        let differences = sensors::differences(base, other);
         Self {
             pairs,
-            same_devices,
+            same_devices: differences.is_empty(),
             base_run: super::notes::run_line(base),
             other_run: super::notes::run_line(other),
-            caveats: caveats(base, other, same_devices),
+            caveats: caveats(base, other).into_iter().chain(differences).collect(),
         }
     }
 
@@ -137,13 +151,17 @@ impl Comparison {
         if !ratio.is_finite() {
             return None;
         }
+        let shift = match quantity {
+            Quantity::SamplesPerJoule => pair.shift / (1.0 + pair.shift),
+            _ => pair.shift,
+        };
         let doubts = match quantity {
             Quantity::WallSeconds | Quantity::SamplesPerSecond => None,
             _ => base.doubt(!self.same_devices).zip(other.doubt(!self.same_devices)),
         };
         Some(Change {
             relative: ratio - 1.0,
-            half_width: doubts.map(|(b, o)| ratio.abs() * b.hypot(o)),
+            half_width: doubts.map(|(b, o)| ratio.abs() * b.hypot(o) + shift.abs()),
         })
     }
 }
@@ -169,6 +187,7 @@ impl Pair {
             depth: either.map_or(0, |p| p.depth),
             base: base.map(side),
             other: other.map(side),
+            shift: 0.0,
         }
     }
 
@@ -196,7 +215,16 @@ impl Pair {
             depth: 0,
             base: Some(side(base)),
             other: Some(side(other)),
+            shift: 0.0,
         }
+    }
+
+    /// Whether sensors of one device contradict each other in either.
+    fn holds_contradiction(&self) -> bool {
+        let sides = [self.base, self.other].into_iter().flatten();
+        sides
+            .filter_map(|side| side.energy.contradiction)
+            .any(|joules| joules.get() > 0.0)
     }
 
     /// Whether the other, or the base, holds what is no measurement.
@@ -206,6 +234,23 @@ impl Pair {
             .flatten()
             .any(|side| side.holds_estimate)
     }
+}
+
+/// What devices' own shifts are of the energy of all of them.
+fn shift<'a>(
+    shifts: &[(String, f64)],
+    all: &EnergyEstimate,
+    each: impl Iterator<Item = (&'a str, &'a EnergyEstimate)>,
+) -> f64 {
+    let Some(Joules(all)) = all.joules else { return 0.0 };
+    // What is unresolved may be all of it.
+    let share = |energy: &EnergyEstimate| energy.joules.map_or(1.0, |Joules(joules)| joules / all);
+    let shifted = each.filter_map(|(id, energy)| {
+        let (_, shift) = shifts.iter().find(|(known, _)| known == id)?;
+        Some(shift * share(energy))
+    });
+    let sum: f64 = shifted.sum();
+    if sum.is_finite() { sum } else { 0.0 }
 }
 
 fn tops(analysis: &Analysis) -> impl Iterator<Item = &PhaseAnalysis> {
@@ -251,27 +296,21 @@ impl Side {
     fn doubt(&self, with_scale: bool) -> Option<f64> {
         let joules = self.energy.joules?.get();
         let u95 = self.energy.u95?.get();
-        let scale = if with_scale { self.energy.u95_scale?.get() } else { 0.0 };
+        let scale = if with_scale {
+            self.energy.u95_scale?.get()
+        } else {
+            self.energy.contradiction.map_or(0.0, Joules::get)
+        };
         let relative = u95.hypot(scale) / joules.abs();
         relative.is_finite().then_some(relative)
     }
 }
 
-/// What tells the devices of a total apart: their UUIDs, else host, id and name.
-fn identities(analysis: &Analysis) -> Vec<String> {
-    let hosts = analysis.run.hosts.join(",");
-    let identity = |d: &crate::model::analysis::DeviceAnalysis| {
-        d.device
-            .uuid
-            .clone()
-            .unwrap_or_else(|| format!("{hosts}/{}/{}", d.device.id, d.device.name))
-    };
-    let mut all: Vec<String> = analysis.devices.iter().filter(|d| d.in_total).map(identity).collect();
-    all.sort();
-    all
-}
+/// Failed checks of a run that are shown.
+const MOST_FAILED: usize = 3;
 
-fn caveats(base: &Analysis, other: &Analysis, same_devices: bool) -> Vec<String> {
+/// What must be known of both runs before any change is believed.
+fn caveats(base: &Analysis, other: &Analysis) -> Vec<String> {
     let mut caveats = Vec::new();
     for (name, analysis) in [("base", base), ("other", other)] {
         caveats.extend(
@@ -282,9 +321,21 @@ fn caveats(base: &Analysis, other: &Analysis, same_devices: bool) -> Vec<String>
         if let Some(code) = analysis.run.exit_code.filter(|&code| code != 0) {
             caveats.push(format!("{name} ended with exit status {code}"));
         }
-    }
-    if !same_devices {
-        caveats.push("the runs used different devices: the sensors' own tolerances are in the intervals".to_owned());
+        let failed: Vec<_> = analysis
+            .checks
+            .iter()
+            .filter(|c| c.status == CheckStatus::Fail)
+            .collect();
+        caveats.extend(failed.iter().take(MOST_FAILED).map(|check| {
+            let (check, detail) = (format::printable(&check.name), format::printable(&check.detail));
+            format!("{name} fails the check {check}: {detail}")
+        }));
+        if let Some(more) = failed.len().checked_sub(MOST_FAILED).filter(|&more| more > 0) {
+            caveats.push(format!(
+                "{name} fails {}; `powerprof report` has them",
+                counted(more as u64, "more check", "more checks")
+            ));
+        }
     }
     caveats
 }

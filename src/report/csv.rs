@@ -86,11 +86,14 @@ pub fn render(analysis: &Analysis) -> Result<String, ReportError> {
             energy: d.energy,
         })
         .collect();
-    for (kind, wall, energy, net, devices) in [
+    let mean = (analysis.total.joules).filter(|_| analysis.run.wall.get() > 0.0);
+    let mean = mean.map(|joules| joules / analysis.run.wall);
+    for (kind, wall, energy, mean, net, devices) in [
         (
             "unattributed",
             un.wall,
             &un.energy,
+            un.mean_power,
             idle.map(|i| &i.unattributed),
             &un.devices,
         ),
@@ -98,6 +101,7 @@ pub fn render(analysis: &Analysis) -> Result<String, ReportError> {
             "total",
             analysis.run.wall,
             &analysis.total,
+            mean,
             idle.map(|i| &i.total),
             &all,
         ),
@@ -105,8 +109,7 @@ pub fn render(analysis: &Analysis) -> Result<String, ReportError> {
         let mut row = vec![kind.to_owned()];
         row.resize(5, String::new());
         row.extend(energy_cells(Some(wall), energy));
-        let power = energy.joules.filter(|_| wall.get() > 0.0).map(|j| (j / wall).get());
-        row.push(float(power));
+        row.push(float(mean.map(Watts::get)));
         row.resize(HEADER.len() - 3, String::new());
         row.push(simulated.clone());
         row.extend(net_cells(net));

@@ -48,6 +48,7 @@ pub fn energy(joules: f64, u95: f64, method: Method) -> EnergyEstimate {
         joules: Some(Joules(joules)),
         u95: Some(Joules(u95)),
         u95_scale: Some(Joules(joules * if method == Method::Estimate { 0.3 } else { 0.058 })),
+        contradiction: None,
         method,
         grade,
         upper_bound: None,
@@ -196,6 +197,7 @@ pub fn training() -> Analysis {
             complete: true,
             hosts: vec!["node17".to_owned()],
             simulated: None,
+            labels: BTreeMap::new(),
         },
         total: energy(sum, 240.0, Method::Counter),
         devices: vec![
@@ -206,6 +208,7 @@ pub fn training() -> Analysis {
         unattributed: Unattributed {
             wall: Seconds(WALL_S - covered),
             energy: energy(rest.iter().sum(), 31.0, Method::Counter),
+            mean_power: Some(Watts(rest.iter().sum::<f64>() / (WALL_S - covered))),
             devices: ["gpu0", "gpu1", "cpu0"]
                 .iter()
                 .zip(rest)
@@ -290,6 +293,7 @@ pub fn empty() -> Analysis {
             complete: false,
             hosts: Vec::new(),
             simulated: Some("h100".to_owned()),
+            labels: BTreeMap::new(),
         },
         total: EnergyEstimate::UNKNOWN,
         devices: Vec::new(),
@@ -297,6 +301,7 @@ pub fn empty() -> Analysis {
         unattributed: Unattributed {
             wall: Seconds(0.0),
             energy: EnergyEstimate::UNKNOWN,
+            mean_power: None,
             devices: Vec::new(),
         },
         metrics: Vec::new(),

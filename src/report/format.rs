@@ -124,6 +124,21 @@ pub fn significant(value: f64, digits: i32) -> String {
     }
 }
 
+/// What is no number, as markers write it; `None` for numbers.
+pub fn not_finite(value: f64) -> Option<&'static str> {
+    match value {
+        v if v.is_nan() => Some("nan"),
+        f64::INFINITY => Some("inf"),
+        f64::NEG_INFINITY => Some("-inf"),
+        _ => None,
+    }
+}
+
+/// A number that somebody wrote, as it is: NaN and infinities are not unknown.
+pub fn any(value: f64, digits: i32) -> String {
+    not_finite(value).map_or_else(|| significant(value, digits), str::to_owned)
+}
+
 /// A figure derived from an energy (a mean power, samples per joule): as many digits as that energy has, at most four.
 pub fn derived(value: Option<f64>, energy: &EnergyEstimate) -> String {
     let Some(value) = value.filter(|v| v.is_finite()) else {

@@ -4,10 +4,12 @@
 
 mod blocks;
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use self::blocks::{Alternative, AsPaper, Baseline, alternative, as_paper, baseline};
-use super::{ReportError, notes};
+use super::{ReportError, format, notes};
 use crate::model::analysis::{
     Analysis, DeviceAnalysis, DeviceEnergy, EnergyEstimate, FoundSensor, FoundStream, PhaseAnalysis, PowerOrigin,
 };
@@ -44,6 +46,7 @@ struct Run<'a> {
     complete: bool,
     hosts: &'a [String],
     simulated: Option<&'a str>,
+    labels: &'a BTreeMap<String, String>,
 }
 
 #[derive(Serialize)]
@@ -146,6 +149,8 @@ struct Unattributed<'a> {
 struct Metric<'a> {
     name: &'a str,
     value: f64,
+    /// `nan`, `inf` or `-inf` where that was written: `value` is null then, for JSON has no such number.
+    not_finite: Option<&'static str>,
     path: &'a str,
     t_s: f64,
     rank: u32,
@@ -172,6 +177,7 @@ pub fn render(analysis: &Analysis) -> Result<String, ReportError> {
             complete: run.complete,
             hosts: &run.hosts,
             simulated: run.simulated.as_deref(),
+            labels: &run.labels,
         },
         total: Total {
             wall_s: run.wall.get(),
@@ -197,6 +203,7 @@ pub fn render(analysis: &Analysis) -> Result<String, ReportError> {
             .map(|m| Metric {
                 name: &m.name,
                 value: m.value,
+                not_finite: format::not_finite(m.value),
                 path: &m.path,
                 t_s: m.t.seconds_since(run.started),
                 rank: m.rank,
@@ -325,6 +332,21 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&render(&analysis).unwrap()).unwrap();
         assert!(json["phases"][0]["mean_power_w"].is_null());
         assert!(json["phases"][0]["energy"]["joules"].is_null());
+    }
+
+    #[test]
+    fn a_metric_that_is_no_number_says_which_and_labels_are_an_object() {
+        let mut analysis = fixture::training();
+        let values = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.5];
+        analysis.metrics.iter_mut().zip(values).for_each(|(m, v)| m.value = v);
+        analysis.run.labels.insert("model".to_owned(), "led".to_owned());
+        let json: serde_json::Value = serde_json::from_str(&render(&analysis).unwrap()).unwrap();
+        for (i, word) in ["nan", "inf", "-inf"].into_iter().enumerate() {
+            assert!(json["metrics"][i]["value"].is_null());
+            assert_eq!(json["metrics"][i]["not_finite"], word);
+        }
+        assert!(json["metrics"][3]["value"] == 0.5 && json["metrics"][3]["not_finite"].is_null());
+        assert_eq!(json["run"]["labels"]["model"], "led");
     }
 
     /// Every key of the contract, spelled as there: the schema may grow, and loses nothing.

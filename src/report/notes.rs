@@ -9,7 +9,7 @@ use crate::model::analysis::{
 use crate::model::device::Source;
 use crate::model::wording::counted;
 
-/// When, where, how long and how it ended: `2026-11-23T22:12:04Z on node17 · 2 m 04 s · exit 0`.
+/// When, where, how long, how it ended and its labels: `2026-11-23T22:12:04Z on node17 · 2 m 04 s · exit 0 · model=led, seed=1`.
 pub fn run_line(analysis: &Analysis) -> String {
     let run = &analysis.run;
     let hosts = run
@@ -27,7 +27,18 @@ pub fn run_line(analysis: &Analysis) -> String {
         .exit_code
         .map_or_else(|| "exit status unknown".to_owned(), |code| format!("exit {code}"));
     let started = started_at(run.started_realtime_ns).unwrap_or_else(|| "start unknown".to_owned());
-    format!("{started}{on} · {} · {exit}", format::duration(run.wall))
+    let labels = run
+        .labels
+        .iter()
+        .map(|(key, value)| format!("{}={}", format::printable(key), format::printable(value)))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let labels = if labels.is_empty() {
+        labels
+    } else {
+        format!(" · {labels}")
+    };
+    format!("{started}{on} · {} · {exit}{labels}", format::duration(run.wall))
 }
 
 /// RFC 3339, to the second. `None` for a log that does not say when it was taken.
@@ -122,9 +133,14 @@ pub fn legend(analysis: &Analysis) -> Vec<String> {
         ));
     }
     if !analysis.phases.is_empty() {
-        notes.push(
-            "a phase includes the phases inside it; the top ones and unattributed add up to the total".to_owned(),
-        );
+        let times = if tops_overlap(analysis) {
+            " in energy; ranks were in different ones at once, so times do not"
+        } else {
+            ""
+        };
+        notes.push(format!(
+            "a phase includes the phases inside it; the top ones and unattributed add up to the total{times}"
+        ));
     }
     let inside = ids(analysis.devices.iter().filter(|d| !d.in_total));
     if !inside.is_empty() {
@@ -137,6 +153,13 @@ pub fn legend(analysis: &Analysis) -> Vec<String> {
     notes.extend(calls(analysis));
     notes.extend(study(analysis));
     notes
+}
+
+/// Whether ranks were in different top phases at once.
+fn tops_overlap(analysis: &Analysis) -> bool {
+    let tops = analysis.phases.iter().filter(|p| p.depth == 0);
+    let tops: f64 = tops.filter_map(|p| p.wall).map(|wall| wall.get()).sum();
+    tops + analysis.unattributed.wall.get() > analysis.run.wall.get() + 1e-6
 }
 
 fn all_energies(analysis: &Analysis) -> Vec<&EnergyEstimate> {
@@ -169,9 +192,16 @@ fn scale(analysis: &Analysis) -> String {
     let parts = groups
         .iter()
         .map(|(percent, members)| format!("{percent} % for {}", ids(members.iter().copied())));
+    let contradicted = |d: &&DeviceAnalysis| d.energy.contradiction.is_some_and(|joules| joules.get() > 0.0);
+    let contradicted = ids(analysis.devices.iter().filter(contradicted));
+    let but = if contradicted.is_empty() {
+        String::new()
+    } else {
+        format!(", but for what the sensors of {contradicted} contradict each other by")
+    };
     format!(
         "; on top of it the sensor's own tolerance, ± {}, the same for every phase, cancels when phases or runs of one device are \
-         compared",
+         compared{but}",
         parts.collect::<Vec<_>>().join(", ")
     )
 }

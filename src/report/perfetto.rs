@@ -1,7 +1,7 @@
-//! A recording as a trace that ui.perfetto.dev and chrome://tracing open: phases as slices, one track per rank, and above them the
-//! power, utilization and memory of each device as counters.
+//! A recording as a trace that ui.perfetto.dev and chrome://tracing open: phases as slices and marks as instants, one track per rank,
+//! metrics as counters, and above them the power, utilization and memory of each device as counters.
 //!
-//! What devices told of themselves (gaps, losses) are instants among them.
+//! What devices told of themselves (gaps, losses) are instants among them. So are metrics that are no number.
 //!
 //! The format is Trace Event Format (JSON), "Complete" (`X`), "Counter" (`C`), "Instant" (`i`) and "Metadata" (`M`) events, times in
 //! microseconds since the start of the command. A counter keeps its value until the next one, so repetitions are left out.
@@ -10,9 +10,11 @@ use std::io::{Error, Write};
 
 use serde_json::{Value, json};
 
+use super::format;
 use crate::model::device::Device;
+use crate::model::marker::MarkerVerb;
 use crate::model::recording::{DeviceStreams, Recording};
-use crate::model::span::Spans;
+use crate::model::span::{Metric, Spans};
 use crate::model::time::Timestamp;
 
 /// Tracks are ordered by process: devices first.
@@ -42,6 +44,8 @@ pub fn write<E: From<Error>>(
             "args": { "path": phase.path, "index": span.index, "samples": span.samples, "tokens": span.tokens, "closed": span.closed },
         }))?;
     }
+    events.marks(recording)?;
+    events.metrics(origin, spans)?;
     for event in &recording.events {
         events.put(&json!({
             "ph": "i", "s": "p", "pid": DEVICES, "tid": 0, "name": format!("{} {}", event.device, event.kind.as_str()),
@@ -99,6 +103,42 @@ impl Events<'_> {
 
     fn name(&mut self, what: &str, process: u32, thread: u32, name: &str) -> Result<(), Error> {
         self.put(&json!({ "ph": "M", "pid": process, "tid": thread, "name": what, "args": { "name": name } }))
+    }
+
+    /// Marks, where they were made.
+    fn marks(&mut self, recording: &Recording) -> Result<(), Error> {
+        for mark in recording
+            .markers
+            .iter()
+            .filter(|marker| marker.verb == MarkerVerb::Mark)
+        {
+            self.put(&json!({
+                "ph": "i", "s": "t", "pid": PHASES, "tid": mark.rank, "name": mark.name,
+                "ts": micros(mark.t, recording.run.started), "args": { "samples": mark.samples, "tokens": mark.tokens },
+            }))?;
+        }
+        Ok(())
+    }
+
+    /// A counter for each metric, and rank where there are several: counters have no thread.
+    fn metrics(&mut self, origin: Timestamp, spans: &Spans) -> Result<(), Error> {
+        for Metric {
+            name, value, t, rank, ..
+        } in &spans.metrics
+        {
+            let track = match spans.ranks.len() {
+                0 | 1 => name.clone(),
+                _ => format!("rank {rank} {name}"),
+            };
+            let ts = micros(*t, origin);
+            self.put(&match format::not_finite(*value) {
+                None => json!({ "ph": "C", "pid": PHASES, "name": track, "ts": ts, "args": { "value": value } }),
+                Some(word) => json!({
+                    "ph": "i", "s": "t", "pid": PHASES, "tid": rank, "name": format!("{name} {word}"), "ts": ts, "args": {},
+                }),
+            })?;
+        }
+        Ok(())
     }
 
     /// One counter track. A value that was not given breaks nothing: the one before it holds.

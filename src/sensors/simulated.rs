@@ -50,7 +50,7 @@ pub struct SimulatedGpu {
 pub fn listed(simulation: &Simulation) -> Vec<Listed> {
     let all = 0..simulation.gpus as u32;
     all.map(|number| Listed {
-        uuid: Some(uuid(number)),
+        uuid: Some(uuid(simulation.profile, number)),
         name: simulation.profile.name.to_owned(),
     })
     .collect()
@@ -78,8 +78,14 @@ pub fn simulate(simulation: &Simulation, chosen: &[u32]) -> (Vec<SimulatedGpu>, 
     (gpus, truth)
 }
 
-fn uuid(number: u32) -> String {
-    format!("GPU-51000000-0000-0000-0000-{number:012}")
+/// In the form of NVML's, of the profile's word and the number: other boards are other devices, and the same ones are so everywhere.
+fn uuid(profile: &Profile, number: u32) -> String {
+    let mut word = [0_u8; 6];
+    word.iter_mut()
+        .zip(profile.word.bytes())
+        .for_each(|(to, from)| *to = from);
+    let [a, b, c, d, e, f] = word;
+    format!("GPU-51000000-{a:02x}{b:02x}-{c:02x}{d:02x}-{e:02x}{f:02x}-{number:012}")
 }
 
 fn device(profile: &Profile, number: u32, ordinal: usize) -> Device {
@@ -88,7 +94,7 @@ fn device(profile: &Profile, number: u32, ordinal: usize) -> Device {
         kind: DeviceKind::Gpu,
         source: Source::Simulated,
         name: format!("SIMULATED {}", profile.name),
-        uuid: Some(uuid(number)),
+        uuid: Some(uuid(profile, number)),
         index: Some(number),
         contained_in: None,
         architecture: Some(profile.architecture.to_owned()),
@@ -176,6 +182,16 @@ mod tests {
             assert!(gpu.device().name.starts_with("SIMULATED "));
             assert_eq!(gpu.device().source, Source::Simulated);
         }
+    }
+
+    #[test]
+    fn every_board_of_every_profile_has_a_uuid_of_its_own() {
+        let of = |profile| (0..2).map(move |gpu| uuid(profile, gpu));
+        let all: std::collections::BTreeSet<String> = profile::PROFILES.iter().flat_map(of).collect();
+        assert_eq!(all.len(), 2 * profile::PROFILES.len());
+        assert!(all.contains("GPU-51000000-6131-3030-0000-000000000001"), "{all:?}");
+        assert!(all.iter().all(|uuid| uuid.len() == "GPU-".len() + 36), "{all:?}");
+        assert!(profile::PROFILES.iter().all(|profile| profile.word.len() <= 6));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! A recording as other programs read it.
 
+use powerprof::model::marker::MarkerVerb;
 use powerprof::model::recording::{ChildExit, RunEnd};
-use powerprof::model::span::{Phase, PhaseIndex, RankDevices, SpanInstance, Spans};
+use powerprof::model::span::{Metric, Phase, PhaseIndex, RankDevices, SpanInstance, Spans};
 use powerprof::model::time::Interval;
 use powerprof::recording::{Reader, Writer};
 use powerprof::report::{perfetto, readings};
@@ -86,7 +87,7 @@ fn trace_has_the_phases_and_every_change_of_power() {
     assert_eq!(slices[0]["args"]["samples"], 8);
     let dur = slices[0]["dur"].as_f64().unwrap();
     assert!((dur - (made::time(600) - made::time(100)) as f64 * 1e-3).abs() < 1e-6);
-    let told: Vec<_> = events.iter().filter(|e| e["ph"] == "i").collect();
+    let told: Vec<_> = events.iter().filter(|e| e["ph"] == "i" && e["pid"] == 1).collect();
     assert!(!told.is_empty() && told.len() == recording.events.len());
     assert_eq!(told[0]["args"]["detail"], recording.events[0].detail.as_str());
     let mut power = reader.streams(&recording.devices[0]).unwrap().power.watts;
@@ -103,6 +104,63 @@ fn trace_has_the_phases_and_every_change_of_power() {
         shown.iter().zip(&power).all(|(a, b)| (a - b).abs() < 1e-9),
         "{shown:?} is not {power:?}"
     );
+}
+
+#[test]
+fn trace_has_the_marks_and_the_metrics() {
+    let (_folder, reader) = recording();
+    let recording = reader.recording().unwrap();
+    let metric = |value, rank| Metric {
+        name: "loss".into(),
+        value,
+        path: "train".into(),
+        t: made::time(200),
+        rank,
+    };
+    let mut spans = Spans {
+        metrics: vec![metric(2.5, 1), metric(f64::NAN, 1)],
+        ranks: vec![RankDevices { rank: 1, devices: None }],
+        ..Spans::default()
+    };
+    let trace = |spans: &Spans| {
+        let mut out = Vec::new();
+        perfetto::write::<anyhow::Error>(&mut out, &recording, spans, |d| Ok(reader.streams(d)?)).unwrap();
+        let trace: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        let events = trace["traceEvents"].as_array().unwrap().clone();
+        events.into_iter().filter(|e| e["pid"] == 2).collect::<Vec<_>>()
+    };
+    let events = trace(&spans);
+    let marks: Vec<_> = recording
+        .markers
+        .iter()
+        .filter(|m| m.verb == MarkerVerb::Mark)
+        .collect();
+    let (diverged, shown): (Vec<_>, Vec<_>) = events
+        .iter()
+        .filter(|e| e["ph"] == "i")
+        .partition(|e| e["name"] == "loss nan");
+    assert_eq!((diverged.len(), shown.len()), (1, marks.len()));
+    assert!(!marks.is_empty());
+    for (shown, mark) in shown.iter().zip(&marks) {
+        assert_eq!(shown["name"], mark.name.as_str());
+        assert_eq!(
+            (&shown["tid"], &shown["args"]["samples"]),
+            (&mark.rank.into(), &mark.samples.into())
+        );
+        let ts = (mark.t - recording.run.started) as f64 * 1e-3;
+        assert!((shown["ts"].as_f64().unwrap() - ts).abs() < 1e-3);
+    }
+    let counters = |events: &[serde_json::Value]| -> Vec<serde_json::Value> {
+        events.iter().filter(|e| e["ph"] == "C").cloned().collect()
+    };
+    let loss = counters(&events);
+    assert_eq!(loss.len(), 1);
+    assert_eq!(
+        (&loss[0]["name"], &loss[0]["args"]["value"]),
+        (&"loss".into(), &2.5.into())
+    );
+    spans.ranks.push(RankDevices { rank: 2, devices: None });
+    assert_eq!(counters(&trace(&spans))[0]["name"], "rank 1 loss");
 }
 
 #[test]

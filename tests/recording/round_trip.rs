@@ -1,5 +1,6 @@
 //! What is written is what is read.
 
+use powerprof::model::marker::{MarkerEvent, MarkerVerb};
 use powerprof::model::recording::{ChildExit, Chunk, RunEnd};
 use powerprof::model::time::Timestamp;
 use powerprof::recording::{Reader, Writer};
@@ -144,4 +145,29 @@ fn an_abandoned_recording_is_cut_off_and_not_complete() {
     assert!(!recording.run.complete);
     assert_eq!(recording.sweeps.due.len(), 300);
     assert_eq!(recording.last_seen, made::time(299));
+}
+
+#[test]
+fn a_metric_may_be_no_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.h5");
+    let mut writer = Writer::create(&path, &made::run(), &[], false).unwrap();
+    let values = [2.5, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+    let mut markers: Vec<MarkerEvent> = (3..4 * 5).step_by(4).map(made::marker).collect();
+    assert!(markers.iter().all(|m| m.verb == MarkerVerb::Metric));
+    markers
+        .iter_mut()
+        .zip(values)
+        .for_each(|(marker, value)| marker.value = Some(value));
+    // What is no metric has no value.
+    markers[4] = made::marker(2);
+    let chunk = Chunk {
+        markers: markers.clone(),
+        ..Chunk::default()
+    };
+    writer.append(&chunk).unwrap();
+    writer.flush().unwrap();
+    let got = Reader::open(&path).unwrap().recording().unwrap().markers;
+    let bits = |markers: &[MarkerEvent]| markers.iter().map(|m| m.value.map(f64::to_bits)).collect::<Vec<_>>();
+    assert_eq!(bits(&got), bits(&markers));
 }

@@ -5,7 +5,7 @@ use crate::energy::state::Means;
 use crate::energy::uncertainty::{Figure, exact_seconds};
 use crate::energy::work::Work;
 use crate::model::analysis::{DeviceAnalysis, DeviceEnergy, EnergyEstimate, PhaseAnalysis};
-use crate::model::device::DeviceKind;
+use crate::model::device::{DeviceKind, Source};
 use crate::model::span::Spans;
 use crate::model::time::Interval;
 use crate::model::units::{Joules, Seconds, Watts};
@@ -41,13 +41,30 @@ impl Placed<'_> {
         self.part.figures.get(self.at(row)?)
     }
 
+    /// Of a figure's tolerance, what its device's sensors contradict each other by. An estimate's own doubt is none of it.
+    fn contradiction(&self, row: Row) -> f64 {
+        let figure = self.figure(row).filter(|_| self.part.device.source != Source::Estimate);
+        figure.map_or(0.0, |figure| figure.guess)
+    }
+
     fn means(&self, row: Row) -> Option<&Means> {
         self.part.means.get(self.at(row)?)
     }
 }
 
-pub fn present(figure: Option<Figure>) -> EnergyEstimate {
-    figure.map_or(EnergyEstimate::UNKNOWN, |f| f.present())
+/// A figure as it is shown, `contradiction` joules of its tolerance being what sensors of one device differ by.
+fn present(figure: Option<Figure>, contradiction: f64) -> EnergyEstimate {
+    let shown = figure.map_or(EnergyEstimate::UNKNOWN, |f| f.present());
+    EnergyEstimate {
+        contradiction: shown.joules.map(|_| Joules(contradiction)),
+        ..shown
+    }
+}
+
+/// `figure`, the sum over all devices in a row, as it is shown.
+pub fn present_sum(figure: Option<Figure>, parts: &[Placed], row: Row) -> EnergyEstimate {
+    let summed = parts.iter().filter(|placed| placed.part.in_total);
+    present(figure, summed.map(|placed| placed.contradiction(row)).sum())
 }
 
 /// What each device drew in a row; a device whose node never was in that phase has no part in it.
@@ -55,13 +72,13 @@ pub fn device_energies(parts: &[Placed], row: Row) -> Vec<DeviceEnergy> {
     let took_part = parts.iter().filter(|p| p.at(row).is_some());
     let one = |placed: &Placed| DeviceEnergy {
         id: placed.part.device.id.to_string(),
-        energy: present(placed.figure(row).copied()),
+        energy: present(placed.figure(row).copied(), placed.contradiction(row)),
     };
     took_part.map(one).collect()
 }
 
 /// Mean power; over no time there is none.
-fn mean_power(energy: &EnergyEstimate, wall: Seconds) -> Option<Watts> {
+pub fn mean_power(energy: &EnergyEstimate, wall: Seconds) -> Option<Watts> {
     energy.joules.filter(|_| wall.get() > 0.0).map(|joules| joules / wall)
 }
 
@@ -75,7 +92,7 @@ pub fn phase(
     lacks: bool,
 ) -> PhaseAnalysis {
     let is_nowhere = work.is_nowhere();
-    let energy = present(figure.filter(|_| !is_nowhere));
+    let energy = present_sum(figure.filter(|_| !is_nowhere), parts, Row::Phase(i));
     let wall = (!is_nowhere).then(|| Seconds(exact_seconds(work.wall_ns)));
     let mut devices = device_energies(parts, Row::Phase(i));
     if is_nowhere {
@@ -115,7 +132,7 @@ pub fn phase(
 
 pub fn device_row(placed: &Placed) -> DeviceAnalysis {
     let Placed { part, run, .. } = placed;
-    let energy = present(placed.figure(Row::Whole).copied());
+    let energy = present(placed.figure(Row::Whole).copied(), placed.contradiction(Row::Whole));
     let means = placed.means(Row::Whole).copied().unwrap_or_default();
     DeviceAnalysis {
         device: part.device.clone(),
@@ -135,10 +152,12 @@ pub fn device_row(placed: &Placed) -> DeviceAnalysis {
 
 #[cfg(test)]
 mod tests {
-    use crate::energy::laws::{counted, gpu, recording};
+    use crate::energy::laws::{self, counted, gpu, recording};
     use crate::energy::{Options, analyze, spans};
     use crate::model::analysis::{Analysis, EnergyEstimate};
+    use crate::model::device::{Calibration, Device};
     use crate::model::marker::MarkerVerb::{self, Begin, End};
+    use crate::model::units::{Joules, Watts};
 
     /// Ten seconds at 100 W on one GPU; every `end` finishes four samples.
     fn analysed(lines: &[(f64, MarkerVerb, &str, u32)]) -> Analysis {
@@ -149,6 +168,43 @@ mod tests {
         let spans = spans(&recording.markers, recording.interval());
         let streams = |_: &_| Ok::<_, std::convert::Infallible>(counted(10_000, 20, |t| 100.0 * t));
         analyze(&recording, &spans, &Options::default(), streams).expect("streams cannot fail")
+    }
+
+    /// Ten seconds on one GPU: by its counter at 100 W, by its power readings at about `watts`.
+    fn with_readings(watts: f64, calibration: Option<Calibration>) -> Analysis {
+        let gpu = Device { calibration, ..gpu(0) };
+        let recording = recording(vec![gpu], 10_000, &[(2000.0, Begin, "a", 0), (8000.0, End, "a", 0)]);
+        let mut power = counted(10_000, 20, |t| 100.0 * t).power;
+        power.watts = (0..power.times.t.len()).map(|i| watts + (i % 2) as f64).collect();
+        laws::analysed(&recording, power)
+    }
+
+    #[test]
+    fn what_contradicting_sensors_differ_by_is_a_part_of_the_tolerance_of_every_row() {
+        let analysis = with_readings(124.5, None);
+        let energies = [&analysis.total, &analysis.devices[0].energy, &analysis.phases[0].energy];
+        for energy in energies {
+            let joules = |j: Option<Joules>| j.map_or(f64::NAN, Joules::get);
+            let part = joules(energy.contradiction) / joules(energy.joules);
+            assert!((part - 0.25).abs() < 0.01, "{energy:?}");
+            assert!(energy.u95_scale > energy.contradiction, "{energy:?}");
+        }
+        let agreeing = with_readings(99.5, None);
+        assert_eq!(agreeing.total.contradiction, Some(Joules(0.0)));
+        assert!(agreeing.total.joules.is_some());
+    }
+
+    #[test]
+    fn the_highest_power_is_calibrated_as_the_mean_is() {
+        let calibration = Calibration {
+            gain: 0.5,
+            offset: Watts(10.0),
+        };
+        let analysis = with_readings(99.5, Some(calibration));
+        let gpu = &analysis.devices[0];
+        let (mean, most) = (gpu.mean_power.map(Watts::get), gpu.max_power.map(Watts::get));
+        assert!(mean.is_some_and(|mean| (mean - 180.0).abs() < 1.0), "{mean:?}");
+        assert_eq!(most, Some(181.0));
     }
 
     #[test]
@@ -192,6 +248,16 @@ mod tests {
         let blink = &analysis.phases[0];
         assert_eq!(blink.wall.map(|s| s.get()), Some(0.0));
         assert_eq!(blink.energy.joules.map(|j| j.get()), Some(0.0));
+    }
+
+    #[test]
+    fn no_mean_power_outside_of_phases_where_ranks_are_so_at_different_times() {
+        let one = [(0.0, Begin, "a", 0), (9000.0, End, "a", 0)];
+        let two = [(0.0, Begin, "a", 1), (1000.0, End, "a", 1)];
+        let mean = |lines: &[_]| analysed(lines).unattributed.mean_power.map(|w| w.get().round());
+        assert_eq!(mean(&one), Some(100.0));
+        assert_eq!(mean(&[]), Some(100.0));
+        assert_eq!(mean(&[one, two].concat()), None);
     }
 
     #[test]

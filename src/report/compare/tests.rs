@@ -1,6 +1,8 @@
 //! Differences between a run and a changed copy of it.
 
 use super::*;
+use crate::model::analysis::Check;
+use crate::model::device::{Calibration, Source};
 use crate::model::units::Watts;
 use crate::report::fixture;
 use crate::report::text::TextOptions;
@@ -62,6 +64,143 @@ fn other_devices_bring_their_tolerance() {
         "{change:?}"
     );
     assert!(change.may_be_none());
+}
+
+fn train(comparison: &Comparison) -> Change {
+    let train = comparison.pairs.iter().find(|p| p.path.as_deref() == Some("train"));
+    comparison.change(train.unwrap(), Quantity::Joules).unwrap()
+}
+
+/// A change of the other run alone, after which the devices are no longer read as in the base.
+fn no_longer_the_same(change: impl Fn(&mut Analysis)) -> Comparison {
+    let mut other = scaled(1.05);
+    change(&mut other);
+    let comparison = Comparison::new(&fixture::training(), &other);
+    assert!(!comparison.same_devices);
+    assert!(train(&comparison).half_width.unwrap() > 0.08);
+    assert_eq!(judge("train:joules>+3%", &comparison), Verdict::Undecided);
+    comparison
+}
+
+#[test]
+fn a_calibration_of_one_run_alone_does_not_cancel() {
+    let calibrate = |gain| {
+        move |other: &mut Analysis| {
+            other.devices[1].device.calibration = Some(Calibration {
+                gain,
+                offset: Watts(5.0),
+            });
+        }
+    };
+    let comparison = no_longer_the_same(calibrate(1.1));
+    assert_eq!(
+        comparison.caveats,
+        [
+            "gpu1 is calibrated differently in the two runs (not at all; gain 1.1, offset 5 W): what that makes of the same load is in \
+             the intervals, and so are the sensors' own tolerances"
+        ]
+    );
+    let (mut base, mut other) = (fixture::training(), scaled(1.05));
+    calibrate(1.1)(&mut base);
+    calibrate(1.1)(&mut other);
+    let alike = Comparison::new(&base, &other);
+    assert!(
+        alike.same_devices && train(&alike).half_width.unwrap() < 0.01,
+        "both calibrated alike"
+    );
+}
+
+#[test]
+fn what_a_calibration_alone_changes_is_no_change_of_the_load() {
+    // The same readings, of a board that reads 20 % low.
+    let mut other = scaled(1.25);
+    for device in &mut other.devices[..2] {
+        device.device.calibration = Some(Calibration {
+            gain: 0.8,
+            offset: Watts(0.0),
+        });
+    }
+    let comparison = Comparison::new(&fixture::training(), &other);
+    for condition in ["joules>+3%", "train/step:joules>+3%", "samples_per_s_per_w<-3%"] {
+        assert_eq!(judge(condition, &comparison), Verdict::Undecided, "{condition}");
+    }
+}
+
+#[test]
+fn estimates_from_different_powers_do_not_cancel_and_a_power_cap_does() {
+    let cpu_at = |watts: f64| move |other: &mut Analysis| other.devices[2].device.power_limit = Some(Watts(watts));
+    let mut base = fixture::training();
+    cpu_at(20.0)(&mut base);
+    let mut other = scaled(1.05);
+    cpu_at(225.0)(&mut other);
+    let comparison = Comparison::new(&base, &other);
+    assert_eq!(
+        comparison.caveats,
+        [
+            "cpu0 is estimated from different powers in the two runs (20.0 W at full load; 225 W at full load): what that makes \
+             of the same load is in the intervals, and so are the sensors' own tolerances"
+        ]
+    );
+    // Of 105.1 kJ of this phase 5.3 kJ are the CPU's, times 225/20 - 1.
+    let shift = 10.25 * 5300.0 / 105_100.0;
+    let half_width = train(&comparison).half_width.unwrap();
+    assert!(half_width > shift && half_width < shift + 0.1, "{half_width} {shift}");
+    let mut capped = scaled(1.05);
+    capped.devices[0].device.power_limit = Some(Watts(300.0));
+    assert!(Comparison::new(&fixture::training(), &capped).same_devices);
+}
+
+#[test]
+fn simulated_boards_of_different_kinds_are_different_devices_in_old_recordings_too() {
+    let played = |name: &str| {
+        let mut analysis = scaled(1.0);
+        let device = &mut analysis.devices[0].device;
+        device.source = Source::Simulated;
+        device.name = format!("SIMULATED {name}");
+        device.uuid = Some("GPU-51000000-0000-0000-0000-000000000000".to_owned());
+        analysis
+    };
+    assert!(Comparison::new(&played("A100"), &played("A100")).same_devices);
+    assert!(!Comparison::new(&played("A100"), &played("H100")).same_devices);
+}
+
+#[test]
+fn what_sensors_contradict_each_other_by_does_not_cancel() {
+    let mut other = scaled(1.05);
+    let contradict = |e: &mut EnergyEstimate| e.contradiction = e.joules.map(|joules| joules * 0.25);
+    contradict(&mut other.total);
+    other.phases.iter_mut().for_each(|p| contradict(&mut p.energy));
+    let comparison = Comparison::new(&fixture::training(), &other);
+    assert!(comparison.same_devices);
+    let half_width = train(&comparison).half_width.unwrap();
+    assert!((half_width / (1.05 * 0.25) - 1.0).abs() < 1e-3, "{half_width}");
+    assert_eq!(judge("joules>+3%", &comparison), Verdict::Undecided);
+    let text = render(&comparison, &[], &TextOptions::default());
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        text.contains("noise and timing, and what contradicting sensors of one device differ by; the rest of"),
+        "{text}"
+    );
+}
+
+#[test]
+fn checks_that_a_run_fails_are_told() {
+    let mut other = scaled(1.05);
+    let failed = |n: usize| Check {
+        name: format!("coverage:gpu{n}"),
+        status: CheckStatus::Fail,
+        detail: format!("gpu{n} gave no readings for 8.10 s of the run"),
+    };
+    other.checks.extend((0..5).map(failed));
+    let comparison = Comparison::new(&fixture::training(), &other);
+    let told =
+        |n: usize| format!("other fails the check coverage:gpu{n}: gpu{n} gave no readings for 8.10 s of the run");
+    assert_eq!(comparison.caveats[..3], [told(0), told(1), told(2)]);
+    assert_eq!(
+        comparison.caveats[3],
+        "other fails 2 more checks; `powerprof report` has them"
+    );
+    assert_eq!(comparison.caveats.len(), 4);
 }
 
 #[test]

@@ -40,10 +40,13 @@ pub fn render(comparison: &Comparison, outcomes: &[Outcome], options: &TextOptio
     if !notes.is_empty() {
         notes.push(String::new());
     }
-    let tolerance = if comparison.same_devices {
-        "; the sensors' own tolerance cancels on the same devices"
-    } else {
-        ""
+    let contradicting = comparison.pairs.iter().any(Pair::holds_contradiction);
+    let tolerance = match (comparison.same_devices, contradicting) {
+        (true, false) => "; the sensors' own tolerance cancels on the same devices",
+        (true, true) => {
+            ", and what contradicting sensors of one device differ by; the rest of the sensors' own tolerance cancels on the same devices"
+        }
+        (false, _) => "",
     };
     notes.push(format!(
         "±: half-width of the 95 % interval from both runs' noise and timing{tolerance}; how much runs differ by themselves is not \

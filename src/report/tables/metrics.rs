@@ -39,15 +39,14 @@ pub fn metrics(analysis: &Analysis) -> Table {
         series[i].count += 1;
         series[i].last = metric.value;
     }
-    let number = |v: f64| Cell::new(format::significant(v, 4));
     let rows = series.iter().map(|s| Row {
         kind: RowKind::Entry { depth: 0, last: false },
         cells: vec![
             Cell::new(format::printable(s.name)),
             Cell::new(format::printable(s.path)),
             Cell::new(format::count(Some(s.count))),
-            number(s.first),
-            number(s.last),
+            Cell::new(format::any(s.first, 4)),
+            Cell::new(format::any(s.last, 4)),
         ],
     });
     Table {
@@ -57,4 +56,24 @@ pub fn metrics(analysis: &Analysis) -> Table {
         flexible: Some(1),
     }
     .without_unknown_columns()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    #[test]
+    fn a_loss_that_diverged_is_shown_as_such() {
+        let mut analysis = fixture::training();
+        let shown = |analysis: &Analysis| {
+            let loss = metrics(analysis).rows.swap_remove(0);
+            loss.cells.iter().map(|c| c.text.clone()).collect::<Vec<_>>()
+        };
+        analysis.metrics[3].value = f64::NAN;
+        assert_eq!(shown(&analysis), ["loss", "train/step", "3", "9.812", "nan"]);
+        analysis.metrics[0].value = f64::NEG_INFINITY;
+        analysis.metrics[3].value = f64::INFINITY;
+        assert_eq!(shown(&analysis), ["loss", "train/step", "3", "-inf", "inf"]);
+    }
 }

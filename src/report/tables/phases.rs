@@ -35,6 +35,7 @@ pub fn phases(analysis: &Analysis) -> Table {
         "unattributed",
         un.wall,
         &un.energy,
+        un.mean_power,
         holds_estimate(&un.energy, &un.devices),
         analysis.idle.as_ref().map(|idle| &idle.unattributed),
     ));
@@ -42,11 +43,14 @@ pub fn phases(analysis: &Analysis) -> Table {
         .devices
         .iter()
         .any(|d| d.in_total && d.energy.method == Method::Estimate);
+    let mean = (analysis.total.joules).filter(|_| analysis.run.wall.get() > 0.0);
+    let mean = mean.map(|joules: Joules| joules / analysis.run.wall);
     rows.push(sum_row(
         analysis,
         "total",
         analysis.run.wall,
         &analysis.total,
+        mean,
         estimated,
         analysis.idle.as_ref().map(|idle| &idle.total),
     ));
@@ -100,14 +104,11 @@ fn sum_row(
     name: &str,
     wall: Seconds,
     energy: &EnergyEstimate,
+    mean: Option<Watts>,
     estimated: bool,
     net: Option<&EnergyEstimate>,
 ) -> Row {
     let (share, bar) = share_cells(energy, &analysis.total);
-    let power = energy
-        .joules
-        .map(|j: Joules| (j / wall).get())
-        .filter(|_| wall.get() > 0.0);
     let mut cells = vec![
         Cell::new(name),
         Cell::new(""),
@@ -117,7 +118,7 @@ fn sum_row(
         energy_cell(energy, estimated),
         grade_cell(energy),
         net_cell(net, estimated),
-        Cell::new(format::derived(power, energy)),
+        Cell::new(format::derived(mean.map(Watts::get), energy)),
     ];
     cells.resize(COLUMNS.len(), Cell::new(""));
     Row {

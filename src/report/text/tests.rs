@@ -115,6 +115,7 @@ prop_compose! {
             joules: joules.map(Joules),
             u95: u95.map(Joules),
             u95_scale: u95.map(Joules),
+            contradiction: None,
             method,
             grade,
             upper_bound: bound.map(Joules),
@@ -263,4 +264,42 @@ fn the_hint_of_a_warning_has_a_line_of_its_own() {
         text.contains("  - CPU estimate: cannot read /proc/stat\n    hint: is /proc mounted?\n"),
         "{text}"
     );
+}
+
+#[test]
+fn labels_stand_in_the_heading() {
+    let mut analysis = fixture::training();
+    for (key, value) in [("model", "led\u{1b}[2J"), ("seed", "1")] {
+        analysis.run.labels.insert(key.to_owned(), value.to_owned());
+    }
+    let head: Vec<String> = render(&analysis, &TextOptions::default())
+        .lines()
+        .take(2)
+        .map(str::to_owned)
+        .collect();
+    assert!(head[1].contains(" · exit 0 · model=led"), "{head:?}");
+    assert!(head[1].ends_with(", seed=1") && !head[1].contains('\u{1b}'), "{head:?}");
+}
+
+#[test]
+fn the_notes_do_not_promise_what_does_not_hold() {
+    let said = |analysis: &Analysis| {
+        let text = render(analysis, &TextOptions::default());
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let mut analysis = fixture::training();
+    let before = said(&analysis);
+    assert!(
+        !before.contains("but for what the sensors") && !before.contains("so times do not"),
+        "{before}"
+    );
+    analysis.phases[0].wall = Some(crate::model::units::Seconds(60.0));
+    analysis.devices[1].energy.contradiction = Some(Joules(1000.0));
+    let after = said(&analysis);
+    for words in [
+        "unattributed add up to the total in energy; ranks were in different ones at once, so times do not",
+        "of one device are compared, but for what the sensors of gpu1 contradict each other by",
+    ] {
+        assert!(after.contains(words), "{after}");
+    }
 }
