@@ -342,7 +342,8 @@ mod tests {
             ..PART_TIME
         };
         let lucky = played(&a100(), &known, &once(0.1, 0.0), ONCE_IN_S);
-        assert!(lucky.relative_u95.is_some_and(|r| r < 0.1), "{lucky:?}");
+        // What the counter adds up nobody knows, so that it is no surer than readings of a quarter of that time.
+        assert!(lucky.relative_u95.is_some_and(|r| r < 0.2), "{lucky:?}");
         let (once, unresolved) = once_anywhere(&a100(), &known, 0.1);
         assert_eq!(once.grade, Grade::Unresolved, "not resolved at {unresolved} places");
         assert!((PLACES / 2 + 1..PLACES).contains(&unresolved), "{unresolved}");

@@ -59,7 +59,7 @@ pub fn counter(inputs: &Inputs, setting: &Setting, rows: &Rows) -> Discovered {
     };
     // Steps of a few ms leave many delays to choose from, and few rows, coarsely looked at, may have the wrong one in front.
     let likeliest = |tried: &[(f64, f64)]| {
-        let ends = side_by_side::map(setting.threads, least(tried), &reached).into_iter();
+        let ends = side_by_side::map(setting.threads, least(tried), reached).into_iter();
         ends.min_by(|a, b| a.2.total_cmp(&b.2))
             .unwrap_or_else(|| reached(centre.delay))
     };

@@ -125,7 +125,7 @@ fn simulated_gpus_are_chosen_as_real_ones_are() {
     let quietly = |gpus: &str| (gpus.to_owned(), String::new());
     assert_eq!(chosen("1"), quietly("gpu1 as 0"));
     assert_eq!(chosen("2,0"), quietly("gpu2 as 0, gpu0 as 1"));
-    assert_eq!(chosen("GPU-51000000-0000-0000-0000-000000000001"), quietly("gpu1 as 0"));
+    assert_eq!(chosen("GPU-51000000-6131-3030-0000-000000000001"), quietly("gpu1 as 0"));
     assert_eq!(chosen(""), quietly(""));
     let (gpus, told) = chosen("7,1");
     assert_eq!(gpus, "gpu1 as 0");

@@ -155,7 +155,7 @@ fn rows_that_are_kept_are_those_that_are_looked_up_again() {
         };
         let again = &gather(&setting, &[Stream { ..stream }], Some(&powers))[0];
         let kept = Sums::of(&stream, &Linear::of(&setting, &stream, Some(&powers)));
-        assert!(again.rows == kept.rows && kept.rows > 100 && kept.rows % matrix::TOGETHER > 0);
+        assert!(again.rows == kept.rows && kept.rows > 100 && !kept.rows.is_multiple_of(matrix::TOGETHER));
         assert!(again.normal == kept.normal && again.right == kept.right && again.squares == kept.squares);
         // And nothing but the sum of products, in the order of rows.
         let mut plain = Symmetric::zero(setting.unknowns());
