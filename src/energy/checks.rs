@@ -302,7 +302,7 @@ fn of_locked_total(device: &Device) -> &'static str {
     let timing = device.power_timing;
     match timing.window_ms.zip(timing.update_period_ms) {
         Some((window, period)) if window < 0.95 * period => {
-            "the total is what it has not seen as well, and has bounds unless a counter adds up all time"
+            "the total is what it has not seen as well, and has bounds, unless a counter is known to add up all time (`powerprof calibrate` tells)"
         }
         Some(_) => "the total is right",
         None => {

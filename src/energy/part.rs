@@ -264,9 +264,8 @@ fn doubt_counter(
     (timeline, parents): (&Timeline, &[Option<usize>]),
     (model, stands_still): (Option<&Model>, bool),
 ) -> CounterKind {
-    let mut kind = doubts::counter_kind(device, curve, model);
+    let kind = doubts::counter_kind(device, curve, model);
     if stands_still {
-        kind = doubts::kind_if_locked(kind, &curve.story);
         curve.doubt_unseen(kind != CounterKind::Continuous);
     }
     let is_open = kind != CounterKind::Continuous && curve.story.summed != Summed::No;

@@ -2,7 +2,7 @@
 //! counter that another reading contradicts, readings that were rounded.
 
 use crate::energy::cell::Cell;
-use crate::energy::curve::{Curve, Story};
+use crate::energy::curve::Curve;
 use crate::energy::sensed::Sensed;
 use crate::energy::sensor_model::{self, CounterKind, Model};
 use crate::energy::summed::{self, Summed};
@@ -21,18 +21,6 @@ pub fn counter_kind(device: &Device, curve: &Curve, model: Option<&Model>) -> Co
         (None, Summed::Yes, _) | (None, Summed::Unknown, Some("sampled")) => CounterKind::Sampled,
         (None, Summed::No, _) | (None, Summed::Unknown, Some("continuous")) => CounterKind::Continuous,
         (None, Summed::Unknown, _) => CounterKind::Unknown,
-    }
-}
-
-/// The same where the sensor is locked to the steps. Then next to nothing of the readings tells what the counter adds up, but that one
-/// which is made of them has their energy. Of a counter that contradicts them nobody knows anything.
-pub fn kind_if_locked(kind: CounterKind, story: &Story) -> CounterKind {
-    let apart = |(ratio, seconds): (f64, f64)| (ratio - 1.0).abs() > Story::usual_difference(seconds);
-    match kind {
-        CounterKind::Unknown if story.contradiction().is_none() && story.counter_over_integral.is_some_and(apart) => {
-            CounterKind::Continuous
-        }
-        kind => kind,
     }
 }
 
