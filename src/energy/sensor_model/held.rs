@@ -3,8 +3,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::overlap::BUDGET;
-
+/// Prefix sums may take this many numbers (64 MiB).
+pub const BUDGET: usize = 8 << 20;
 /// All that are kept take no more than this many numbers together (8 MiB).
 const KEPT: usize = BUDGET / 8;
 

@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use crate::energy::timeline::{Share, Timeline};
 
-use super::held::Held;
-use super::overlap::{BUDGET, Cursor, Overlap};
+use super::held::{BUDGET, Held};
+use super::overlap::{Cursor, Overlap};
 
 /// What it shows is kept for every so many edges at least: from there to a look-up is a short walk.
 const STRIDE: usize = 8;

@@ -5,10 +5,7 @@
 
 use crate::energy::timeline::{Share, Timeline};
 
-use super::held::Recent;
-
-/// Prefix sums may take this many numbers (64 MiB).
-pub const BUDGET: usize = 8 << 20;
+use super::held::{BUDGET, Recent};
 
 pub struct Overlap<'a> {
     timeline: &'a Timeline,
