@@ -66,18 +66,6 @@ impl Curve {
         }
     }
 
-    /// Nobody knows whether the counter adds up all time: it may have seen no more than the readings, `alone`, which look at a part of it.
-    pub fn doubt_as(&mut self, alone: &Self) {
-        let mut at = 0;
-        let mut parts = Vec::new();
-        for cell in self.cells.iter_mut().filter(|cell| cell.known) {
-            parts.clear();
-            take(&alone.cells, &mut at, cell.start, cell.end, &mut parts);
-            let unseen = parts.iter().filter(|part| part.known).map(|part| part.variance);
-            cell.variance += unseen.sum::<f64>();
-        }
-    }
-
     /// In place of `believed`, whose windows were what is believed of such boards. That the counter has seen more than the readings counts
     /// where both have it so; of windows that may cover all of the time (not `sees_part`) nothing more is said than before.
     pub fn beside(mut self, believed: &Self, sees_part: bool) -> Self {

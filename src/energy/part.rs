@@ -107,15 +107,11 @@ pub fn one_device<'a>(
             (model, doubts) = model_of(common, &sensed, timeline, &curve, &split);
         }
     }
-    let stands_still = match &model {
-        Ok(Some(model)) => model.lock.is_some(),
-        model => matches!(model, Err(Refusal::Locked(_))),
-    };
     let is_locked = matches!(model, Err(Refusal::Locked(_)));
+    let stands_still = is_locked || matches!(&model, Ok(Some(model)) if model.lock.is_some());
     let mut is_unexplained = matches!(model, Err(Refusal::Unexplained));
     let mut model = model.ok().flatten();
-    let (from, place) = ((&sensed, run), (timeline, parents));
-    let mut kind = doubt_counter((&mut curve, device), from, place, (model.as_ref(), stands_still));
+    let mut kind = doubt_counter(&mut curve, device, (model.as_ref(), stands_still));
     // The first split only served to tell what the leaves draw.
     split = sharpened(&curve, timeline, parents, model.as_ref());
     let mut together = Vec::new();
@@ -141,7 +137,7 @@ pub fn one_device<'a>(
             model = None;
             curve = curve::build(&sensed.device, &sensed, run, Sources::All).unwrap_or(curve);
             blind::by_context(&mut curve, timeline, parents);
-            kind = doubt_counter((&mut curve, device), from, place, (None, stands_still));
+            kind = doubt_counter(&mut curve, device, (None, stands_still));
             split = sharpened(&curve, timeline, parents, None);
             is_unexplained = true;
             together.push(checks::of_contradiction(device));
@@ -151,8 +147,13 @@ pub fn one_device<'a>(
         doubts::refuse(&mut split.figures);
     }
     let inclusive = inclusive_seconds(&split.seconds, parents);
-    if kind == CounterKind::Unknown && model.is_some() {
-        doubts::by_integral(&mut split.figures, &curve);
+    if kind == CounterKind::Unknown || kind == CounterKind::Sampled && model.is_none() {
+        if model.is_some() {
+            doubts::by_integral(&mut split.figures, &curve);
+        }
+        if let Some(alone) = part_time_alone((&sensed, run), (timeline, parents), model.as_ref(), &curve) {
+            doubts::by_unseen(&mut split.figures, &alone, timeline, parents);
+        }
     }
     if is_unexplained && curve.method == Method::Integral {
         doubts::distrust(&mut split.figures, spans, &inclusive, &curve, run);
@@ -257,28 +258,32 @@ fn placed(
     Some(curve)
 }
 
-/// What the counter adds up; where that is not all time, or nobody knows, its cells are doubted by what the readings beside it did not see.
-fn doubt_counter(
-    (curve, device): (&mut Curve, &Device),
-    (sensed, run): (&Sensed<'_>, Interval),
-    (timeline, parents): (&Timeline, &[Option<usize>]),
-    (model, stands_still): (Option<&Model>, bool),
-) -> CounterKind {
+/// What the counter adds up; where that is less than all time, its cells are doubted by what it does not see.
+fn doubt_counter(curve: &mut Curve, device: &Device, (model, stands_still): (Option<&Model>, bool)) -> CounterKind {
     let kind = doubts::counter_kind(device, curve, model);
+    if kind == CounterKind::Sampled && model.is_some() {
+        curve.doubt_counter();
+    }
     if stands_still {
         curve.doubt_unseen(kind != CounterKind::Continuous);
     }
-    let is_open = kind != CounterKind::Continuous && curve.story.summed != Summed::No;
-    if kind == CounterKind::Sampled && model.is_some() {
-        curve.doubt_counter();
-    } else if is_open && curve.method == Method::Counter && curve.story.blind_w2 > 0.0 {
-        let device = timed(&sensed.device, model.filter(|model| model.sees_part()));
-        if let Some(mut alone) = curve::build(&device, sensed, run, Sources::PowerAlone) {
-            blind::by_context(&mut alone, timeline, parents);
-            curve.doubt_as(&alone);
-        }
-    }
     kind
+}
+
+/// The curve of the power readings alone beside a counter that may be made of them, where they look at a part of the time.
+fn part_time_alone(
+    (sensed, run): (&Sensed<'_>, Interval),
+    (timeline, parents): (&Timeline, &[Option<usize>]),
+    model: Option<&Model>,
+    curve: &Curve,
+) -> Option<Curve> {
+    if curve.method != Method::Counter || curve.story.blind_w2 <= 0.0 || curve.story.summed == Summed::No {
+        return None;
+    }
+    let device = timed(&sensed.device, model.filter(|model| model.sees_part()));
+    let mut alone = curve::build(&device, sensed, run, Sources::PowerAlone)?;
+    blind::by_context(&mut alone, timeline, parents);
+    Some(alone)
 }
 
 /// The sensor model where it has something to add, or why there is none.
@@ -374,13 +379,11 @@ fn max_power(device: &Device, readings: &DeviceStreams, curve: &Curve, run: Inte
 fn timing(device: &Device, curve: &Curve, model: Option<&Model>) -> SensorTiming {
     if let Some((model, found)) = model.and_then(|m| Some((m, m.power?))) {
         let believed = device.power_timing;
+        // Of slow polls the period is the poller's.
+        let own = believed.update_period_ms.filter(|_| found.is_blurred);
         let told = |found: f64, believed: Option<f64>| if model.is_told { Some(found) } else { believed };
         return SensorTiming {
-            // Of slow polls the period is the poller's.
-            update_period_ms: believed
-                .update_period_ms
-                .filter(|_| found.is_blurred)
-                .or(Some(found.period_ms)),
+            update_period_ms: own.or(Some(found.period_ms)),
             window_ms: told(found.theta.window, believed.window_ms),
             delay_ms: told(found.theta.delay, believed.delay_ms),
         };

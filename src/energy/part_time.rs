@@ -128,7 +128,7 @@ fn a_counter_that_is_known_to_add_up_all_time_keeps_the_total_beside_a_locked_se
             ..LOCKED
         };
         let (analysis, truth) = observed(&load, 53, false);
-        (energy(&analysis, "train").clone(), truth)
+        (*energy(&analysis, "train"), truth)
     };
     let (train, truth) = of(Some("continuous"));
     let (joules, u95) = (train.joules.expect("a value").get(), train.u95.expect("known").get());

@@ -5,7 +5,9 @@ use crate::energy::cell::Cell;
 use crate::energy::curve::Curve;
 use crate::energy::sensed::Sensed;
 use crate::energy::sensor_model::{self, CounterKind, Model};
+use crate::energy::shares;
 use crate::energy::summed::{self, Summed};
+use crate::energy::timeline::Timeline;
 use crate::energy::uncertainty::{Figure, grade};
 use crate::model::analysis::{Grade, Method};
 use crate::model::device::Device;
@@ -45,6 +47,27 @@ pub fn by_integral(figures: &mut [Figure], curve: &Curve) {
         let off = (ratio - 1.0).abs() * figure.joules.abs();
         figure.u95 += off;
         figure.upper += off;
+    }
+}
+
+/// A counter of which it is not known whether it adds up all time, beside readings that look at a part of it: it may be made of those, and
+/// then has not seen what they, `alone`, did not see. The values stay: if it does add up all time, the counter's are right.
+pub fn by_unseen(figures: &mut [Figure], alone: &Curve, timeline: &Timeline, parents: &[Option<usize>]) {
+    let whole = figures.len() - 1;
+    let mut variance = vec![0.0; figures.len()];
+    let cells = alone.cells.iter().map(|cell| (cell.start, cell.end));
+    shares::walk(timeline, cells, |i, shares| {
+        let cell = &alone.cells[i];
+        for &(leaf, seconds) in shares.iter().filter(|_| cell.known) {
+            let part = cell.variance * (seconds / cell.seconds()).min(1.0);
+            let above = std::iter::successors(Some(leaf), |&phase| parents.get(phase).copied().flatten());
+            above.chain([whole]).for_each(|phase| variance[phase] += part);
+        }
+    });
+    for (figure, variance) in figures.iter_mut().zip(variance) {
+        let u95 = figure.u95.hypot(2.0 * variance.sqrt());
+        figure.upper += u95 - figure.u95;
+        figure.u95 = u95;
     }
 }
 
