@@ -18,7 +18,7 @@ pub mod tables;
 pub mod text;
 
 #[cfg(test)]
-mod fixture;
+pub mod fixture;
 
 /// Why a report could not be made.
 #[derive(Debug, thiserror::Error)]

@@ -81,27 +81,13 @@ fn series(device: &Device, power: &PowerStream, seconds: impl Fn(Timestamp) -> f
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::device::{Calibration, DeviceId, DeviceKind, SensorTiming, Source};
+    use crate::model::device::{Calibration, DeviceKind, Source};
     use crate::model::units::Watts;
+    use crate::report::fixture;
 
     #[test]
     fn the_curve_is_calibrated_as_the_figures_are() {
-        let mut device = Device {
-            id: DeviceId("gpu0".into()),
-            kind: DeviceKind::Gpu,
-            source: Source::Nvml,
-            name: String::new(),
-            uuid: None,
-            index: Some(0),
-            contained_in: None,
-            architecture: None,
-            power_limit: None,
-            memory_total_bytes: None,
-            power_timing: SensorTiming::default(),
-            counter_timing: SensorTiming::default(),
-            calibration: None,
-            properties: std::collections::BTreeMap::new(),
-        };
+        let mut device = fixture::device("gpu0", DeviceKind::Gpu, Source::Nvml, "");
         let mut power = PowerStream::default();
         for (second, watts) in [(1, 100.0), (2, f64::NAN), (3, 170.0)] {
             power.times.push(Timestamp::from_nanos(second * 1_000_000_000), 0);

@@ -7,8 +7,8 @@
 //! |train-------|step-------------|train-----|step...........|            the second step was ended by its parent: closed = false
 //! ```
 //!
-//! In which order markers of several threads are read is `order`'s. Invariants: spans of one rank nest properly; every span lies in the run; instances are sorted by start, an outer span before
-//! the spans that begin with it.
+//! In which order markers of several threads are read is `order`'s. Invariants: spans of one rank nest properly; every span lies in the
+//! run; instances are sorted by start, an outer span before the spans that begin with it.
 
 mod order;
 

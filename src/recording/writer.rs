@@ -1,8 +1,8 @@
 //! Writing a recording while it happens.
 //!
-//! The file has every table in it when it appears under its name, which is at once unless another recording stood there, and is in single-writer mode from then on: HDF5 orders its
-//! writes so that whatever a [`Writer::flush`] returned from can be read again, though the process be killed at any later
-//! instant. Rows gather in memory between flushes; the caller decides when to flush, and loses at most what came after.
+//! The file has every table in it when it appears under its name, which is at once unless another recording stood there, and is in
+//! single-writer mode from then on: HDF5 orders its writes so that whatever a [`Writer::flush`] returned from can be read again, though
+//! the process be killed at any later instant. Rows gather in memory between flushes; the caller decides when to flush, and loses at most what came after.
 //!
 //! Invariants: groups, columns and attributes are all made before single-writer mode begins; the end of the run is a row like
 //! any other; an error leaves the rows pending, so that a later flush may succeed (a disk that was full for a while).
