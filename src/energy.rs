@@ -21,6 +21,7 @@ mod checks;
 mod combine;
 mod counter;
 mod curve;
+mod difference;
 mod edges;
 mod events;
 #[cfg(test)]

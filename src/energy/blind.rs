@@ -5,11 +5,15 @@
 //! load that swings is not: so the variance is taken over the cells in which the same phase ran, alone or mixed with others inside one
 //! phase around them, and not over the run, where the step from idle to load would count as noise. At such a step the levels beside it
 //! are what a cell may have.
+//!
+//! Where the model says what each reading should have been (`difference`), what of the load it explains is no chance: the readings' rest
+//! counts, less what changes over many cells, for that is in the cells as in the readings. Where that leaves more, nothing is made good.
 
 use std::collections::BTreeMap;
 
 use super::cell::Cell;
 use super::curve::Curve;
+use super::difference::Expected;
 use super::integrate::unseen_variance;
 use super::shares;
 use super::timeline::Timeline;
@@ -32,6 +36,77 @@ pub fn by_context(curve: &mut Curve, timeline: &Timeline, parents: &[Option<usiz
     if !curve.is_part_time() {
         return;
     }
+    let (often, rare) = contexts(curve, timeline, parents);
+    let edges: Vec<(usize, f64)> = rare.into_iter().map(|i| (i, at_an_edge(curve, i))).collect();
+    for (i, variance) in edges {
+        let cell = &mut curve.cells[i];
+        cell.variance = cell.variance.min(variance * cell.seconds().powi(2));
+    }
+    for members in &often {
+        let variance = variance_of(curve, members);
+        for &i in members {
+            let cell = &mut curve.cells[i];
+            cell.variance = variance * cell.seconds().powi(2);
+        }
+    }
+}
+
+/// Make the cells good by what their readings and they themselves should be, where that leaves less to chance. Which ones were.
+pub fn by_model(
+    curve: &mut Curve,
+    (timeline, parents): (&Timeline, &[Option<usize>]),
+    expected: &[Option<Expected>],
+) -> Vec<bool> {
+    let mut corrected = vec![false; curve.cells.len()];
+    if !curve.is_part_time() {
+        return corrected;
+    }
+    for members in &contexts(curve, timeline, parents).0 {
+        let known: Vec<(usize, Expected)> = members.iter().filter_map(|&i| Some((i, expected[i]?))).collect();
+        if known.len() < ENOUGH {
+            continue;
+        }
+        let rest = known
+            .iter()
+            .map(|&(i, expected)| curve.cells[i].watts() - expected.read);
+        let variance = unseen_variance(&steady(&rest.collect::<Vec<f64>>()), curve.story.duty);
+        if variance >= variance_of(curve, members) {
+            continue;
+        }
+        for &(i, expected) in &known {
+            let cell = &mut curve.cells[i];
+            let seconds = cell.seconds();
+            cell.joules += (expected.mean - expected.read) * seconds;
+            cell.variance = variance * seconds.powi(2);
+            corrected[i] = true;
+        }
+    }
+    corrected
+}
+
+/// Without what changes slowly: less the mean over twice as many values to either side as are asked whether they depend on each other.
+fn steady(values: &[f64]) -> Vec<f64> {
+    let reach = 2 * (values.len() as f64).sqrt() as usize;
+    let sums: Vec<f64> = std::iter::once(0.0)
+        .chain(values.iter().scan(0.0, |sum, value| {
+            *sum += value;
+            Some(*sum)
+        }))
+        .collect();
+    let around = |(i, value): (usize, &f64)| {
+        let (from, to) = (i.saturating_sub(reach), (i + reach + 1).min(values.len()));
+        value - (sums[to] - sums[from]) / (to - from) as f64
+    };
+    values.iter().enumerate().map(around).collect()
+}
+
+fn variance_of(curve: &Curve, members: &[usize]) -> f64 {
+    let watts: Vec<f64> = members.iter().map(|&i| curve.cells[i].watts()).collect();
+    unseen_variance(&watts, curve.story.duty)
+}
+
+/// Cells by what runs in them: those of contexts that have enough, and the others.
+fn contexts(curve: &Curve, timeline: &Timeline, parents: &[Option<usize>]) -> (Vec<Vec<usize>>, Vec<usize>) {
     let mut contexts: BTreeMap<Context, Vec<usize>> = BTreeMap::new();
     let cells = curve.cells.iter().map(|c| (c.start, c.end));
     shares::walk(timeline, cells, |i, shares| {
@@ -46,19 +121,7 @@ pub fn by_context(curve: &mut Curve, timeline: &Timeline, parents: &[Option<usiz
         contexts.insert(outside, rest);
     }
     let (often, rare): (Vec<_>, Vec<_>) = contexts.into_values().partition(|members| members.len() >= ENOUGH);
-    let edges: Vec<(usize, f64)> = rare.into_iter().flatten().map(|i| (i, at_an_edge(curve, i))).collect();
-    for (i, variance) in edges {
-        let cell = &mut curve.cells[i];
-        cell.variance = cell.variance.min(variance * cell.seconds().powi(2));
-    }
-    for members in &often {
-        let watts: Vec<f64> = members.iter().map(|&i| curve.cells[i].watts()).collect();
-        let variance = unseen_variance(&watts, curve.story.duty);
-        for &i in members {
-            let cell = &mut curve.cells[i];
-            cell.variance = variance * cell.seconds().powi(2);
-        }
-    }
+    (often, rare.into_iter().flatten().collect())
 }
 
 /// Of cells in which no phase ran, those at the ends in which the device rests, and the others: work that nobody marked is no part of the

@@ -78,19 +78,33 @@ pub fn combine(split: &Split, model: &Model, facts: &Facts) -> Option<(Split, Ve
     let has_model = |members: &[f64]| members.iter().zip(&modelled).any(|(&member, &by)| member > 0.0 && by);
     let last = split.figures.len() - 1;
     let off = |figure: &Figure| figure.u95.hypot(2.0 * uneven * figure.joules);
-    let known = split.figures.iter().enumerate().zip(&members);
-    let known = known.filter(|((i, figure), _)| *i == last || figure.u95 < PINNED * figure.joules);
-    let sums = known.map(|((_, figure), members)| Known {
-        members: members.clone(),
-        joules: figure.joules,
-        sd: 0.5 * off(figure),
-    });
+    let is_known = |i: usize| i == last || split.figures[i].u95 < PINNED * split.figures[i].joules;
     let alone = (0..leaves).filter(|&leaf| !modelled[leaf]).map(|leaf| Known {
         members: (0..leaves).map(|other| f64::from(u8::from(other == leaf))).collect(),
         joules: split.leaves[leaf],
         sd: 0.5 * split.own_u95[leaf],
     });
-    let sums = independent(sums.chain(alone).collect());
+    let alone: Vec<Known> = alone.collect();
+    // Curve and model are two views of the same readings: together they are no surer than the surer of the two.
+    let mut of_model = covariance.clone();
+    condition(&mut energies.clone(), &mut of_model, &alone);
+    let surer = |i: usize| {
+        let by_model = of_model.form(&members[i]).max(0.0).sqrt();
+        if is_known(i) {
+            by_model.min(0.5 * off(&split.figures[i]))
+        } else {
+            0.0
+        }
+    };
+    let least: Vec<f64> = (0..=last).map(surer).collect();
+    let known = split.figures.iter().enumerate().zip(&members);
+    let known = known.filter(|((i, _), _)| is_known(*i));
+    let sums = known.map(|((_, figure), members)| Known {
+        members: members.clone(),
+        joules: figure.joules,
+        sd: 0.5 * off(figure),
+    });
+    let sums = independent(sums.chain(alone.iter().cloned()).collect());
     condition(&mut energies, &mut covariance, &sums);
     // What bounds alone allow, whatever the phases draw.
     let allowed = split.lowest.iter().zip(&split.figures);
@@ -102,8 +116,8 @@ pub fn combine(split: &Split, model: &Model, facts: &Facts) -> Option<(Split, Ve
         return None;
     }
     let mut figures: Vec<Figure> = Vec::with_capacity(split.figures.len());
-    for (members, interval) in members.iter().zip(&split.figures) {
-        let sd = covariance.form(members).max(0.0).sqrt();
+    for ((members, interval), least) in members.iter().zip(&split.figures).zip(least) {
+        let sd = covariance.form(members).max(0.0).sqrt().max(least);
         let joules = dot(members, &energies);
         let u95 = 2.0 * sd;
         let common = model.covariance.form(members) - model.statistical.form(members);
@@ -253,6 +267,13 @@ mod tests {
             uneven: 0.0,
         };
         combine(&split, &model, &facts)
+    }
+
+    #[test]
+    fn two_views_of_the_same_readings_are_no_surer_than_one() {
+        // 150 J, by the model as by the curve known to 10 at 95 %.
+        let (split, _) = combined([100.0, 50.0], 5.0 / 2.0_f64.sqrt()).expect("they agree");
+        assert!((split.figures[2].u95 - 10.0).abs() < 1e-9, "{split:?}");
     }
 
     #[test]

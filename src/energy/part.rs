@@ -1,6 +1,7 @@
 //! One device: its readings to a figure for each phase, with the sensor model where it has something to add.
 
 mod doubts;
+mod placed;
 #[cfg(test)]
 mod tests;
 
@@ -14,16 +15,17 @@ use super::blind;
 use super::calls;
 use super::checks;
 use super::combine::{self, Facts};
-use super::curve::{self, Curve, DELAY_SD_S, Sources, USUAL_DELAY_S};
+use super::curve::{self, Curve, Sources};
 use super::edges::{Expected, REPEATED};
 use super::interval;
 use super::sensed::Sensed;
-use super::sensor_model::{self, CounterKind, Found, Model, Refusal};
+use super::sensor_model::{self, CounterKind, Model, Refusal};
 use super::state::{self, Means};
 use super::summed::Summed;
 use super::timeline::Timeline;
 use super::uncertainty::{self, Figure};
 use super::{Estimator, Options};
+use placed::{placed, timed};
 
 /// How often the split at the cells' edges is made anew with what the split before says of the leaves' powers.
 const SHARPENED: usize = 3;
@@ -113,7 +115,13 @@ pub fn one_device<'a>(
     let mut model = model.ok().flatten();
     let mut kind = doubt_counter(&mut curve, device, (model.as_ref(), stands_still));
     // The first split only served to tell what the leaves draw.
+    let made_good = model
+        .as_ref()
+        .and_then(|model| placed::made_good((&sensed, run), (timeline, parents), (model, &split), &mut curve));
     split = sharpened(&curve, timeline, parents, model.as_ref());
+    if let Some(variances) = &made_good {
+        doubts::chance(&mut split.figures, variances);
+    }
     let mut together = Vec::new();
     let combined = model.as_ref().map(|model| {
         let facts = Facts {
@@ -122,7 +130,11 @@ pub fn one_device<'a>(
             cell_s: curve.cell_seconds(),
             unseen_sd_w: curve.range.sd(),
             estimator: common.options.estimator,
-            uneven: if curve.is_part_time() { model.uneven } else { 0.0 },
+            uneven: if curve.is_part_time() && made_good.is_none() {
+                model.uneven
+            } else {
+                0.0
+            },
         };
         combine::combine(&split, model, &facts)
     });
@@ -190,72 +202,6 @@ fn sharpened(curve: &Curve, timeline: &Timeline, parents: &[Option<usize>], mode
         split = interval::split(curve, timeline, parents, Some(&watts), expected.as_ref());
     }
     split
-}
-
-/// Whether a delay was found more surely than it is believed of all boards, or far from that: then this is not such a board.
-fn is_news(found: &Found, believed: SensorTiming) -> bool {
-    const FAR: f64 = 3.0;
-    let sd_ms = 1e3 * DELAY_SD_S;
-    let off = (found.theta.delay - believed.delay_ms.unwrap_or(1e3 * USUAL_DELAY_S)).abs();
-    found.delay_sd_ms < sd_ms || off > FAR * found.delay_sd_ms.hypot(sd_ms)
-}
-
-/// The device with its sensors' windows where the model found them, where it knows that better than what is believed of all boards.
-fn timed(device: &Device, model: Option<&Model>) -> Device {
-    let Some(model) = model.filter(|model| model.is_told) else {
-        return device.clone();
-    };
-    let news = |found: &Option<Found>, believed| found.filter(|found| is_news(found, believed));
-    let power = news(&model.power, device.power_timing);
-    let counter = news(&model.counter, device.counter_timing);
-    // Of slow polls longer windows are found than there are; what a shorter one would not have seen is doubted.
-    let believed_ms = device.power_timing.window_ms.unwrap_or(f64::INFINITY);
-    let window_ms = |found: &Found| {
-        let least = if found.is_blurred { believed_ms } else { f64::INFINITY };
-        found.theta.window.min(least)
-    };
-    let timing = |found: Found| SensorTiming {
-        update_period_ms: Some(found.period_ms),
-        window_ms: Some(window_ms(&found)),
-        delay_ms: Some(found.theta.delay),
-    };
-    Device {
-        power_timing: power.map_or(device.power_timing, timing),
-        counter_timing: SensorTiming {
-            delay_ms: counter.map_or(device.counter_timing.delay_ms, |found| Some(found.theta.delay)),
-            ..device.counter_timing
-        },
-        ..device.clone()
-    }
-}
-
-/// The curve again, its cells where the model found the sensors' windows to lie, where it knows that better than what is believed
-/// of all boards.
-fn placed(
-    (sensed, run): (&Sensed<'_>, Interval),
-    (timeline, parents): (&Timeline, &[Option<usize>]),
-    model: &Model,
-) -> Option<Curve> {
-    let device = timed(&sensed.device, Some(model));
-    // A counter that adds up power readings says nothing that they do not, and says it later; unless slow polls missed some.
-    let missed = model.power.is_some_and(|power| power.is_blurred);
-    let counter_counts = model.kind != CounterKind::Sampled || model.counter.is_some() || missed;
-    let sources = if counter_counts {
-        Sources::All
-    } else {
-        Sources::PowerAlone
-    };
-    let mut curve = curve::build(&device, sensed, run, sources)?;
-    blind::by_context(&mut curve, timeline, parents);
-    let (found, believed) = if curve.method == Method::Counter {
-        (&model.counter, sensed.device.counter_timing)
-    } else {
-        (&model.power, sensed.device.power_timing)
-    };
-    let by = found.as_ref().filter(|found| is_news(found, believed))?;
-    curve.delay_sd_s = by.delay_sd_ms * 1e-3;
-    curve.doubt_jitter(by.jitter_ms * 1e-3);
-    Some(curve)
 }
 
 /// What the counter adds up; where that is less than all time, its cells are doubted by what it does not see.

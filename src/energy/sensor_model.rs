@@ -22,6 +22,7 @@ mod kind;
 mod lags;
 mod lattice;
 mod lock;
+mod looks;
 mod low_pass;
 mod matrix;
 mod overlap;
@@ -42,6 +43,7 @@ pub use candidates::LONGEST as LONGEST_WINDOW_MS;
 pub use closure::{Known, condition};
 pub use kind::CounterKind;
 pub use lock::Lock;
+pub use looks::windows;
 pub use matrix::{Symmetric, dot};
 
 use crate::model::analysis::{FoundMs, FoundSensor, FoundStream, PowerOrigin};

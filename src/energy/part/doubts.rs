@@ -64,7 +64,12 @@ pub fn by_unseen(figures: &mut [Figure], alone: &Curve, timeline: &Timeline, par
             above.chain([whole]).for_each(|phase| variance[phase] += part);
         }
     });
-    for (figure, variance) in figures.iter_mut().zip(variance) {
+    chance(figures, &variance);
+}
+
+/// Further doubts that are chance: variances, J^2.
+pub fn chance(figures: &mut [Figure], variances: &[f64]) {
+    for (figure, variance) in figures.iter_mut().zip(variances) {
         let u95 = figure.u95.hypot(2.0 * variance.sqrt());
         figure.upper += u95 - figure.u95;
         figure.u95 = u95;
