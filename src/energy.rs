@@ -34,6 +34,7 @@ mod integrate;
 mod interval;
 #[cfg(test)]
 mod laws;
+mod lengths;
 mod nodes;
 #[cfg(test)]
 mod oxford;

@@ -111,7 +111,7 @@ pub fn one_device<'a>(
     let stands_still = is_locked || matches!(&model, Ok(Some(model)) if model.lock.is_some());
     let mut is_unexplained = matches!(model, Err(Refusal::Unexplained));
     let mut model = model.ok().flatten();
-    let mut kind = doubt_counter(&mut curve, device, (model.as_ref(), stands_still));
+    let mut kind = doubts::of_counter(&mut curve, device, (model.as_ref(), stands_still));
     // The first split only served to tell what the leaves draw.
     split = sharpened(&curve, timeline, parents, model.as_ref());
     let mut together = Vec::new();
@@ -137,7 +137,7 @@ pub fn one_device<'a>(
             model = None;
             curve = curve::build(&sensed.device, &sensed, run, Sources::All).unwrap_or(curve);
             blind::by_context(&mut curve, timeline, parents);
-            kind = doubt_counter(&mut curve, device, (None, stands_still));
+            kind = doubts::of_counter(&mut curve, device, (None, stands_still));
             split = sharpened(&curve, timeline, parents, None);
             is_unexplained = true;
             together.push(checks::of_contradiction(device));
@@ -256,18 +256,6 @@ fn placed(
     curve.delay_sd_s = by.delay_sd_ms * 1e-3;
     curve.doubt_jitter(by.jitter_ms * 1e-3);
     Some(curve)
-}
-
-/// What the counter adds up; where that is less than all time, its cells are doubted by what it does not see.
-fn doubt_counter(curve: &mut Curve, device: &Device, (model, stands_still): (Option<&Model>, bool)) -> CounterKind {
-    let kind = doubts::counter_kind(device, curve, model);
-    if kind == CounterKind::Sampled && model.is_some() {
-        curve.doubt_counter();
-    }
-    if stands_still {
-        curve.doubt_unseen(kind != CounterKind::Continuous);
-    }
-    kind
 }
 
 /// The curve of the power readings alone beside a counter that may be made of them, where they look at a part of the time.

@@ -1,0 +1,303 @@
+//! Beside power windows that tile all time: does the counter add up all time, or these readings?
+//!
+//! Either way its energy is the readings', to a thousandth: what differs is what happens where updates jitter, and windows leave gaps or
+//! overlap. A counter of all time has seen the gaps. One that is made of the readings, each times the time since the one before (or times
+//! a period that it believes in), gives them the power of the windows beside them, and its total is off by what that misses.
+//!
+//! ```text
+//! windows    [########][########]   [########][####[####]####]      W each
+//! ticks               ^         ^            ^         ^            as polls saw them: each within a bracket of +- h
+//! own lengths         |-- l1 ---|---- l2 ----|--- l3 --|            l = energy of the cell / its reading
+//! ```
+//!
+//! The lengths l that the cells would have as readings times lengths tell the two apart. Of a counter made of readings they are the times
+//! between its ticks, exactly but for rounding: added up they follow the ticks for ever, and at every one of them the same shift has to
+//! lie in the bracket in which polls saw it. Of a counter of all time l is W + g P / y, with g the gap, P its power and y the reading,
+//! and so they wander off the ticks, by g (P/y - 1) and the reading's own noise in each cell: a random walk.
+//!
+//! Which it is, is a ratio of likelihoods: the chance of all brackets for a shift that stays (but for rounding), against that for one
+//! that walks, the mean over steps from a thousandth of a period to a thirtieth. If it stays, the ratio has the mean 1 however many cells
+//! were seen, so that it ever exceeds 1/p with the probability p at most (Ville). Of brackets nothing is assumed but that they hold the tick:
+//! polls in step with the ticks prove nothing. A counter that multiplies with one period has lengths that are all the same, but for
+//! rounding. Only what is neither has been seen to add up all time.
+//!
+//! Of any other the totals are doubted by what the gaps can have held, as a power integral's are: each cell by (sd of the device's range
+//! x (l - W))^2; where l are all the same, the ticks as seen say how long the gaps were. An update that did not come leaves a whole
+//! window unseen, whose mean differs from its neighbour's as neighbours do.
+//!
+//! *Limits of validity.* Ticks and updates in step, one to one, and polls that are closer than half a period. Lengths that the driver
+//! rounds to a millisecond walk as well. Units: seconds, watts, joules.
+
+#[cfg(test)]
+mod tests;
+
+use crate::model::device::Device;
+use crate::model::sample::PowerStream;
+
+use super::counter::{self, CounterStep};
+use super::integrate;
+use super::uncertainty::step_of;
+
+/// Fewer cells tell nothing.
+const FEWEST: usize = 8;
+/// So many tell as well as all.
+const ENOUGH: usize = 1000;
+/// Counter and readings have the same period, to this share.
+const IN_STEP: f64 = 0.05;
+/// What may be made of readings is taken to be, unless it is likelier by e^7 that it is not: once in a thousand.
+const SURELY: f64 = 7.0;
+/// Steps of the walks, as shares of a period.
+const WALKS: [f64; 6] = [0.001, 0.002, 0.004, 0.008, 0.016, 0.032];
+
+/// What a counter made of readings has not seen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Gaps {
+    /// Mean square of what each cell is longer or shorter than its window, s^2.
+    pub each_s2: f64,
+    /// Mean square by which neighbouring readings differ, W^2.
+    pub step_w2: f64,
+    pub period_s: f64,
+}
+
+impl Gaps {
+    /// Variance of the energy of a cell of so many seconds, J^2, on a device whose power scatters by `sd_w`.
+    pub fn variance(&self, seconds: f64, sd_w: f64) -> f64 {
+        let missed = (seconds / self.period_s).round() - 1.0;
+        let missed = missed.max(0.0) * self.step_w2 * self.period_s.powi(2);
+        sd_w.powi(2) * self.each_s2 * (seconds / self.period_s).min(1.0) + missed
+    }
+}
+
+/// A cell of the counter as a reading times a length.
+#[derive(Debug, Clone, Copy)]
+struct Length {
+    /// Where its ticks were seen, from some common beginning, and how far they may be off, seconds.
+    ticks: [f64; 2],
+    half: [f64; 2],
+    watts: f64,
+    own: f64,
+    /// Variance of `own` from the rounding of its reading, s^2.
+    rounding: f64,
+    /// What one count of the counter is worth, seconds.
+    count: f64,
+    /// Whether it is about a period long, and neither of its ticks is hidden by a pause of the poller.
+    is_usual: bool,
+}
+
+impl Length {
+    fn seen(&self) -> f64 {
+        self.ticks[1] - self.ticks[0]
+    }
+}
+
+/// What a counter beside windows of `window_s`, about as long as the power readings' period, may not have seen. `None` where it was seen to
+/// add up all time, and where nothing can be told. The first says whether it was.
+pub fn of(device: &Device, polled: &PowerStream, [window_s, power_s]: [f64; 2]) -> (bool, Option<Gaps>) {
+    let Some((period, lengths)) = lengths(device, polled) else {
+        return (false, None);
+    };
+    let usual: Vec<&Length> = lengths.iter().filter(|length| length.is_usual).collect();
+    if (period / power_s - 1.0).abs() > IN_STEP || usual.len() < FEWEST {
+        return (false, None);
+    }
+    let are_equal = are_equal(&usual);
+    if !are_equal && wander(&lengths, period) {
+        return (true, None);
+    }
+    let mean =
+        |value: &dyn Fn(&Length) -> f64| usual.iter().map(|length| value(length)).sum::<f64>() / usual.len() as f64;
+    let mut each_s2 = mean(&|length| (length.own - window_s).powi(2));
+    if are_equal {
+        let bracket = |length: &Length| length.half.iter().map(|half| half.powi(2) / 3.0).sum::<f64>();
+        each_s2 = each_s2.max(mean(&|length| (length.seen() - window_s).powi(2) - bracket(length)));
+    }
+    let steps: Vec<f64> = usual
+        .windows(2)
+        .map(|pair| (pair[1].watts - pair[0].watts).powi(2))
+        .collect();
+    let gaps = Gaps {
+        each_s2,
+        step_w2: steps.iter().sum::<f64>() / steps.len() as f64,
+        period_s: period,
+    };
+    (false, Some(gaps))
+}
+
+/// The counter's usual period, and its cells as readings times lengths, each with the reading that came with its end, or one before or
+/// after: whichever makes the lengths differ least.
+fn lengths(device: &Device, polled: &PowerStream) -> Option<(f64, Vec<Length>)> {
+    const LOADED: f64 = 0.5;
+    const LONGEST_HALF: f64 = 0.25;
+    let (ticks, _) = counter::ticks(device, polled);
+    let (updates, ..) = integrate::updates(device, polled);
+    let first = ticks.first()?.t;
+    let seconds = |ns: i64| (ns - first) as f64 * 1e-9;
+    let period = median(
+        ticks
+            .windows(2)
+            .map(|pair| seconds(pair[1].t) - seconds(pair[0].t))
+            .collect(),
+    )?;
+    let counted = |step: CounterStep| match step {
+        CounterStep::Advanced(counts) | CounterStep::Wrapped(counts) => {
+            Some(counts as f64 * polled.counter_unit_joules)
+        }
+        CounterStep::First | CounterStep::Reset => None,
+    };
+    let joules: Vec<f64> = ticks.iter().filter_map(|tick| counted(tick.step)).collect();
+    let energy_step = step_of(joules).unwrap_or(0.0).max(polled.counter_unit_joules);
+    let power_step = step_of(updates.iter().map(|update| update.watts).collect()).unwrap_or(0.0);
+    let at_lag = |lag: f64| -> Vec<Length> {
+        let of_pair = |pair: &[counter::Tick]| {
+            let joules = counted(pair[1].step)?;
+            let ticks = [seconds(pair[0].t), seconds(pair[1].t)];
+            let half = [pair[0], pair[1]].map(|tick| tick.half_ns as f64 * 1e-9);
+            // In the middle of the next cell it is the reading in force, whichever of the two is published first.
+            let at = ticks[1] + (0.5 + lag) * period;
+            let update = updates
+                .partition_point(|update| seconds(update.t) <= at)
+                .checked_sub(1)?;
+            let watts = updates[update].watts;
+            let own = joules / watts;
+            Some(Length {
+                ticks,
+                half,
+                watts,
+                own,
+                rounding: (own * power_step / watts).powi(2) / 12.0,
+                count: energy_step / watts,
+                is_usual: half.iter().all(|half| *half < LONGEST_HALF * period)
+                    && (0.5..1.5).contains(&((ticks[1] - ticks[0]) / period)),
+            })
+        };
+        ticks
+            .windows(2)
+            .filter_map(of_pair)
+            .filter(|length| length.watts > 0.0)
+            .collect()
+    };
+    let by_lag = [0.0, -1.0, 1.0].map(at_lag).into_iter();
+    let scattered =
+        by_lag.filter_map(|lengths| Some((scatter(lengths.iter().map(|length| length.own).collect())?, lengths)));
+    let (_, mut lengths) = scattered.min_by(|a, b| a.0.total_cmp(&b.0))?;
+    // An idle device's readings are small, and their rounding is not.
+    let mut watts: Vec<f64> = lengths.iter().map(|length| length.watts).collect();
+    watts.sort_by(f64::total_cmp);
+    let loaded = LOADED * watts[watts.len() * 9 / 10];
+    lengths
+        .iter_mut()
+        .for_each(|length| length.is_usual &= length.watts > loaded);
+    Some((period, lengths))
+}
+
+/// Whether all lengths are the same but for rounding: then the counter knows nothing of how long they were.
+fn are_equal(usual: &[&Length]) -> bool {
+    const ROUNDED: f64 = 3.0;
+    let of_both = |length: &&Length| length.rounding + length.count.powi(2) / 6.0;
+    let rounding = median(usual.iter().map(of_both).collect()).unwrap_or(0.0);
+    scatter(usual.iter().map(|length| length.own).collect()).is_some_and(|own| own < ROUNDED * rounding.sqrt())
+}
+
+/// Whether the lengths, added up, wander off the ticks as they were seen.
+fn wander(lengths: &[Length], period: f64) -> bool {
+    let grid = period / 1000.0;
+    let mut stays = Shift::default();
+    let mut walks = WALKS.map(|step| (step * period, Shift::default()));
+    let (mut behind, mut sum, mut count) = (None, 0.0, 0.0);
+    for length in lengths.iter().filter(|length| length.is_usual).take(ENOUGH) {
+        let bracket = |end: usize, sum: f64| {
+            let middle = length.ticks[end] - sum;
+            // However many cells there are between: what one was rounded up by, the next is short of.
+            let reach = length.half[end] + length.count;
+            [middle - reach, middle + reach].map(|edge| edge / grid)
+        };
+        if behind != Some(length.ticks[0]) {
+            (sum, count) = (length.ticks[0], length.count);
+            let all = walks.iter_mut().map(|(_, shift)| shift).chain([&mut stays]);
+            all.for_each(|shift| shift.begin(bracket(0, sum)));
+        }
+        sum += length.own;
+        behind = Some(length.ticks[1]);
+        // Where neighbours' counts are not worth the same, some of it is left.
+        let rounding = (length.rounding + (length.count - count).powi(2) / 12.0) / grid.powi(2);
+        count = length.count;
+        stays.see(bracket(1, sum), rounding);
+        for (step, shift) in &mut walks {
+            shift.see(bracket(1, sum), rounding + (*step / grid).powi(2));
+        }
+        let ratio = walks.iter().map(|(_, walk)| (walk.log - stays.log).exp()).sum::<f64>() / WALKS.len() as f64;
+        if ratio > SURELY.exp() {
+            return true;
+        }
+    }
+    false
+}
+
+/// Where the shift between lengths added up and ticks may be: its chances on a grid, and the logarithm of those of all brackets so far.
+#[derive(Debug, Default)]
+struct Shift {
+    first: i64,
+    chances: Vec<f64>,
+    log: f64,
+}
+
+impl Shift {
+    /// Anywhere in the bracket.
+    fn begin(&mut self, bracket: [f64; 2]) {
+        let (first, last) = (bracket[0].floor() as i64, bracket[1].ceil() as i64);
+        let count = (last - first + 1) as usize;
+        self.first = first;
+        self.chances = vec![1.0 / count as f64; count];
+    }
+
+    /// It moved by chance, with this variance, and is in the bracket now. What no shift explains is a slip: begun anew, at a price.
+    fn see(&mut self, bracket: [f64; 2], variance: f64) {
+        const SLIP: f64 = -5.0;
+        let kernel = kernel(variance);
+        let reach = kernel.len() as i64 / 2;
+        let (first, last) = (bracket[0].floor() as i64, bracket[1].ceil() as i64);
+        let chance = |at: i64| -> f64 {
+            let from = (at - reach).max(self.first);
+            let to = (at + reach + 1).min(self.first + self.chances.len() as i64);
+            (from..to)
+                .map(|i| self.chances[(i - self.first) as usize] * kernel[(at - i + reach) as usize])
+                .sum()
+        };
+        let mut chances: Vec<f64> = (first..=last).map(chance).collect();
+        let all: f64 = chances.iter().sum();
+        if all.ln() < SLIP {
+            self.log += SLIP;
+            return self.begin(bracket);
+        }
+        chances.iter_mut().for_each(|chance| *chance /= all);
+        self.log += all.ln();
+        (self.first, self.chances) = (first, chances);
+    }
+}
+
+/// Chances of steps of a walk on a grid, with this variance.
+fn kernel(variance: f64) -> Vec<f64> {
+    const FINE: f64 = 0.5;
+    const REACH: f64 = 4.0;
+    if variance < FINE {
+        return vec![0.5 * variance, 1.0 - variance, 0.5 * variance];
+    }
+    let reach = (REACH * variance.sqrt()).ceil() as i64;
+    let normal: Vec<f64> = (-reach..=reach)
+        .map(|i| (-0.5 * (i * i) as f64 / variance).exp())
+        .collect();
+    let sum: f64 = normal.iter().sum();
+    normal.iter().map(|chance| chance / sum).collect()
+}
+
+/// Standard deviation of most: 1.48 times the median distance from the median.
+fn scatter(values: Vec<f64>) -> Option<f64> {
+    const NORMAL: f64 = 1.4826;
+    let middle = median(values.clone())?;
+    Some(NORMAL * median(values.iter().map(|value| (value - middle).abs()).collect())?)
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
