@@ -48,6 +48,8 @@ const IN_STEP: f64 = 0.05;
 const SURELY: f64 = 7.0;
 /// Steps of the walks, as shares of a period.
 const WALKS: [f64; 6] = [0.001, 0.002, 0.004, 0.008, 0.016, 0.032];
+/// A counter made of readings adds the one that comes with its tick, or the one before or after that.
+const LAGS: [f64; 3] = [0.0, -1.0, 1.0];
 
 /// What a counter made of readings has not seen.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -57,6 +59,8 @@ pub struct Gaps {
     /// Mean square by which neighbouring readings differ, W^2.
     pub step_w2: f64,
     pub period_s: f64,
+    /// By which share its energy is off if it multiplied with a period that is not the sensor's.
+    pub drift: f64,
 }
 
 impl Gaps {
@@ -68,76 +72,98 @@ impl Gaps {
     }
 }
 
-/// A cell of the counter as a reading times a length.
+/// A cell of the counter.
 #[derive(Debug, Clone, Copy)]
-struct Length {
+struct Cell {
     /// Where its ticks were seen, from some common beginning, and how far they may be off, seconds.
     ticks: [f64; 2],
     half: [f64; 2],
+    joules: f64,
+    /// What it is as a reading times a length, for each lag.
+    lengths: [Length; LAGS.len()],
+    /// Whether it is about a period long, neither of its ticks is hidden by a pause of the poller, and the device works.
+    is_usual: bool,
+}
+
+impl Cell {
+    fn seen(&self) -> f64 {
+        self.ticks[1] - self.ticks[0]
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Length {
     watts: f64,
     own: f64,
     /// Variance of `own` from the rounding of its reading, s^2.
     rounding: f64,
     /// What one count of the counter is worth, seconds.
     count: f64,
-    /// Whether it is about a period long, and neither of its ticks is hidden by a pause of the poller.
-    is_usual: bool,
-}
-
-impl Length {
-    fn seen(&self) -> f64 {
-        self.ticks[1] - self.ticks[0]
-    }
 }
 
 /// What a counter beside windows of `window_s`, about as long as the power readings' period, may not have seen. `None` where it was seen to
 /// add up all time, and where nothing can be told. The first says whether it was.
 pub fn of(device: &Device, polled: &PowerStream, [window_s, power_s]: [f64; 2]) -> (bool, Option<Gaps>) {
-    let Some((period, lengths)) = lengths(device, polled) else {
+    let (period, cells) = cells(device, polled);
+    let usual: Vec<&Cell> = cells.iter().filter(|cell| cell.is_usual).collect();
+    // Of slow polls the median is theirs, and not the mean.
+    if usual.len() < FEWEST || (mean(&usual, Cell::seen) / power_s - 1.0).abs() > IN_STEP {
         return (false, None);
-    };
-    let usual: Vec<&Length> = lengths.iter().filter(|length| length.is_usual).collect();
-    if (period / power_s - 1.0).abs() > IN_STEP || usual.len() < FEWEST {
-        return (false, None);
     }
-    let are_equal = are_equal(&usual);
-    if !are_equal && wander(&lengths, period) {
-        return (true, None);
+    let equal = (0..LAGS.len()).find(|&lag| are_equal(&usual, lag));
+    match equal.or_else(|| following(&cells, period)) {
+        Some(lag) => (
+            false,
+            Some(gaps((&cells, &usual), (lag, equal.is_some()), (period, window_s))),
+        ),
+        None => (true, None),
     }
-    let mean =
-        |value: &dyn Fn(&Length) -> f64| usual.iter().map(|length| value(length)).sum::<f64>() / usual.len() as f64;
-    let mut each_s2 = mean(&|length| (length.own - window_s).powi(2));
-    if are_equal {
-        let bracket = |length: &Length| length.half.iter().map(|half| half.powi(2) / 3.0).sum::<f64>();
-        each_s2 = each_s2.max(mean(&|length| (length.seen() - window_s).powi(2) - bracket(length)));
-    }
-    let steps: Vec<f64> = usual
-        .windows(2)
-        .map(|pair| (pair[1].watts - pair[0].watts).powi(2))
-        .collect();
-    let gaps = Gaps {
-        each_s2,
-        step_w2: steps.iter().sum::<f64>() / steps.len() as f64,
-        period_s: period,
-    };
-    (false, Some(gaps))
 }
 
-/// The counter's usual period, and its cells as readings times lengths, each with the reading that came with its end, or one before or
-/// after: whichever makes the lengths differ least.
-fn lengths(device: &Device, polled: &PowerStream) -> Option<(f64, Vec<Length>)> {
+fn gaps(
+    (cells, usual): (&[Cell], &[&Cell]),
+    (lag, are_equal): (usize, bool),
+    (period_s, window_s): (f64, f64),
+) -> Gaps {
+    let mut each_s2 = mean(usual, |cell| (cell.lengths[lag].own - window_s).powi(2));
+    let mut drift = 0.0;
+    if are_equal {
+        let bracket = |cell: &Cell| cell.half.iter().map(|half| half.powi(2) / 3.0).sum::<f64>();
+        each_s2 = each_s2.max(mean(usual, |cell| (cell.seen() - window_s).powi(2) - bracket(cell)));
+        let sum = |joules: &dyn Fn(&Cell, &Length) -> f64| {
+            let each = cells.iter().map(|cell| joules(cell, &cell.lengths[lag]));
+            each.sum::<f64>()
+        };
+        let off = sum(&|cell, length| (cell.seen() - length.own) * length.watts).abs();
+        // Of a steady load all readings are rounded to the same side.
+        let rounded = sum(&|_, length| (3.0 * length.rounding).sqrt() * length.watts);
+        drift = (off - rounded).max(0.0) / sum(&|cell, _| cell.joules);
+    }
+    let step = |pair: &[&Cell]| (pair[1].lengths[lag].watts - pair[0].lengths[lag].watts).powi(2);
+    Gaps {
+        each_s2,
+        step_w2: usual.windows(2).map(step).sum::<f64>() / (usual.len() - 1) as f64,
+        period_s,
+        drift,
+    }
+}
+
+fn mean(cells: &[&Cell], value: impl Fn(&Cell) -> f64) -> f64 {
+    cells.iter().map(|cell| value(cell)).sum::<f64>() / cells.len() as f64
+}
+
+/// The counter's usual period, and its cells as readings times lengths.
+fn cells(device: &Device, polled: &PowerStream) -> (f64, Vec<Cell>) {
     const LOADED: f64 = 0.5;
     const LONGEST_HALF: f64 = 0.25;
     let (ticks, _) = counter::ticks(device, polled);
     let (updates, ..) = integrate::updates(device, polled);
-    let first = ticks.first()?.t;
+    let first = ticks.first().map_or(0, |tick| tick.t);
     let seconds = |ns: i64| (ns - first) as f64 * 1e-9;
-    let period = median(
-        ticks
-            .windows(2)
-            .map(|pair| seconds(pair[1].t) - seconds(pair[0].t))
-            .collect(),
-    )?;
+    let apart = ticks.windows(2).map(|pair| seconds(pair[1].t) - seconds(pair[0].t));
+    let Some(period) = median(apart.collect()) else {
+        return (0.0, Vec::new());
+    };
     let counted = |step: CounterStep| match step {
         CounterStep::Advanced(counts) | CounterStep::Wrapped(counts) => {
             Some(counts as f64 * polled.counter_unit_joules)
@@ -147,90 +173,125 @@ fn lengths(device: &Device, polled: &PowerStream) -> Option<(f64, Vec<Length>)> 
     let joules: Vec<f64> = ticks.iter().filter_map(|tick| counted(tick.step)).collect();
     let energy_step = step_of(joules).unwrap_or(0.0).max(polled.counter_unit_joules);
     let power_step = step_of(updates.iter().map(|update| update.watts).collect()).unwrap_or(0.0);
-    let at_lag = |lag: f64| -> Vec<Length> {
-        let of_pair = |pair: &[counter::Tick]| {
-            let joules = counted(pair[1].step)?;
-            let ticks = [seconds(pair[0].t), seconds(pair[1].t)];
-            let half = [pair[0], pair[1]].map(|tick| tick.half_ns as f64 * 1e-9);
-            // In the middle of the next cell it is the reading in force, whichever of the two is published first.
-            let at = ticks[1] + (0.5 + lag) * period;
-            let update = updates
-                .partition_point(|update| seconds(update.t) <= at)
-                .checked_sub(1)?;
-            let watts = updates[update].watts;
-            let own = joules / watts;
-            Some(Length {
-                ticks,
-                half,
-                watts,
-                own,
-                rounding: (own * power_step / watts).powi(2) / 12.0,
-                count: energy_step / watts,
-                is_usual: half.iter().all(|half| *half < LONGEST_HALF * period)
-                    && (0.5..1.5).contains(&((ticks[1] - ticks[0]) / period)),
-            })
+    let length = |joules: f64, at: f64| {
+        let update = updates.partition_point(|update| seconds(update.t) <= at);
+        let watts = updates[update.checked_sub(1)?].watts;
+        let own = joules / watts;
+        let length = Length {
+            watts,
+            own,
+            rounding: (own * power_step / watts).powi(2) / 12.0,
+            count: energy_step / watts,
         };
-        ticks
-            .windows(2)
-            .filter_map(of_pair)
-            .filter(|length| length.watts > 0.0)
-            .collect()
+        (watts > 0.0).then_some(length)
     };
-    let by_lag = [0.0, -1.0, 1.0].map(at_lag).into_iter();
-    let scattered =
-        by_lag.filter_map(|lengths| Some((scatter(lengths.iter().map(|length| length.own).collect())?, lengths)));
-    let (_, mut lengths) = scattered.min_by(|a, b| a.0.total_cmp(&b.0))?;
+    let of_pair = |pair: &[counter::Tick]| {
+        let joules = counted(pair[1].step)?;
+        let ticks = [seconds(pair[0].t), seconds(pair[1].t)];
+        let half = [pair[0], pair[1]].map(|tick| tick.half_ns as f64 * 1e-9);
+        // In the middle of the next cell it is the reading in force, whichever of the two is published first.
+        let [with, before, after] = LAGS.map(|lag| length(joules, ticks[1] + (0.5 + lag) * period));
+        Some(Cell {
+            ticks,
+            half,
+            joules,
+            lengths: [with?, before?, after?],
+            is_usual: half.iter().all(|half| *half < LONGEST_HALF * period)
+                && (0.5..1.5).contains(&((ticks[1] - ticks[0]) / period)),
+        })
+    };
+    let mut cells: Vec<Cell> = ticks.windows(2).filter_map(of_pair).collect();
     // An idle device's readings are small, and their rounding is not.
-    let mut watts: Vec<f64> = lengths.iter().map(|length| length.watts).collect();
+    let mut watts: Vec<f64> = cells.iter().map(|cell| cell.joules / cell.seen()).collect();
     watts.sort_by(f64::total_cmp);
-    let loaded = LOADED * watts[watts.len() * 9 / 10];
-    lengths
+    let most = watts.get(watts.len() * 9 / 10).copied().unwrap_or(0.0);
+    cells
         .iter_mut()
-        .for_each(|length| length.is_usual &= length.watts > loaded);
-    Some((period, lengths))
+        .for_each(|cell| cell.is_usual &= cell.joules > LOADED * most * cell.seen());
+    (period, cells)
 }
 
 /// Whether all lengths are the same but for rounding: then the counter knows nothing of how long they were.
-fn are_equal(usual: &[&Length]) -> bool {
+fn are_equal(usual: &[&Cell], lag: usize) -> bool {
     const ROUNDED: f64 = 3.0;
-    let of_both = |length: &&Length| length.rounding + length.count.powi(2) / 6.0;
-    let rounding = median(usual.iter().map(of_both).collect()).unwrap_or(0.0);
-    scatter(usual.iter().map(|length| length.own).collect()).is_some_and(|own| own < ROUNDED * rounding.sqrt())
+    let of_all = |value: &dyn Fn(&Length) -> f64| usual.iter().map(|cell| value(&cell.lengths[lag])).collect();
+    let rounding = median(of_all(&|length| length.rounding + length.count.powi(2) / 6.0)).unwrap_or(0.0);
+    scatter(of_all(&|length| length.own)).is_some_and(|own| own < ROUNDED * rounding.sqrt())
 }
 
-/// Whether the lengths, added up, wander off the ticks as they were seen.
-fn wander(lengths: &[Length], period: f64) -> bool {
-    let grid = period / 1000.0;
-    let mut stays = Shift::default();
-    let mut walks = WALKS.map(|step| (step * period, Shift::default()));
-    let (mut behind, mut sum, mut count) = (None, 0.0, 0.0);
-    for length in lengths.iter().filter(|length| length.is_usual).take(ENOUGH) {
-        let bracket = |end: usize, sum: f64| {
-            let middle = length.ticks[end] - sum;
-            // However many cells there are between: what one was rounded up by, the next is short of.
-            let reach = length.half[end] + length.count;
-            [middle - reach, middle + reach].map(|edge| edge / grid)
-        };
-        if behind != Some(length.ticks[0]) {
-            (sum, count) = (length.ticks[0], length.count);
-            let all = walks.iter_mut().map(|(_, shift)| shift).chain([&mut stays]);
-            all.for_each(|shift| shift.begin(bracket(0, sum)));
-        }
-        sum += length.own;
-        behind = Some(length.ticks[1]);
-        // Where neighbours' counts are not worth the same, some of it is left.
-        let rounding = (length.rounding + (length.count - count).powi(2) / 12.0) / grid.powi(2);
-        count = length.count;
-        stays.see(bracket(1, sum), rounding);
-        for (step, shift) in &mut walks {
-            shift.see(bracket(1, sum), rounding + (*step / grid).powi(2));
-        }
-        let ratio = walks.iter().map(|(_, walk)| (walk.log - stays.log).exp()).sum::<f64>() / WALKS.len() as f64;
+/// By which lag the lengths, added up, may follow the ticks as they were seen; `None` if they wander off them by each.
+fn following(cells: &[Cell], period: f64) -> Option<usize> {
+    let grid = period / 500.0;
+    let usual = || cells.iter().filter(|cell| cell.is_usual);
+    let scatter = |lag: usize| scatter(usual().map(|cell| cell.lengths[lag].own).collect()).unwrap_or(f64::INFINITY);
+    let calmest = (0..LAGS.len()).min_by(|&a, &b| scatter(a).total_cmp(&scatter(b)))?;
+    let mut stays = [0, 1, 2].map(|lag| (0.0, Chain::new(lag)));
+    let mut walks = WALKS.map(|step| ((step * period / grid).powi(2), Chain::new(calmest)));
+    let best = |stays: &[(f64, Chain)]| {
+        stays
+            .iter()
+            .map(|(_, chain)| chain.shift.log)
+            .fold(f64::NEG_INFINITY, f64::max)
+    };
+    for cell in usual().take(ENOUGH) {
+        stays
+            .iter_mut()
+            .chain(&mut walks)
+            .for_each(|(variance, chain)| chain.see(cell, *variance, grid));
+        let best = best(&stays);
+        let ratio = walks
+            .iter()
+            .map(|(_, chain)| (chain.shift.log - best).exp())
+            .sum::<f64>()
+            / WALKS.len() as f64;
         if ratio > SURELY.exp() {
-            return true;
+            return None;
         }
     }
-    false
+    (0..LAGS.len()).max_by(|&a, &b| stays[a].1.shift.log.total_cmp(&stays[b].1.shift.log))
+}
+
+/// Lengths by one lag, added up along neighbouring cells, and where they lie against the ticks.
+#[derive(Debug)]
+struct Chain {
+    lag: usize,
+    /// End of the last cell.
+    behind: f64,
+    sum: f64,
+    count: f64,
+    shift: Shift,
+}
+
+impl Chain {
+    fn new(lag: usize) -> Self {
+        Self {
+            lag,
+            behind: f64::NAN,
+            sum: 0.0,
+            count: 0.0,
+            shift: Shift::default(),
+        }
+    }
+
+    /// The next cell, if the shift moves by a chance of this variance from one to the next.
+    fn see(&mut self, cell: &Cell, variance: f64, grid: f64) {
+        let length = cell.lengths[self.lag];
+        // However many cells there are between: what one was rounded up by, the next is short of.
+        let bracket = |end: usize, sum: f64| {
+            let (middle, reach) = (cell.ticks[end] - sum, cell.half[end] + length.count);
+            [middle - reach, middle + reach].map(|edge| edge / grid)
+        };
+        if self.behind != cell.ticks[0] {
+            (self.sum, self.count) = (cell.ticks[0], length.count);
+            self.shift.begin(bracket(0, self.sum));
+        }
+        self.sum += length.own;
+        self.behind = cell.ticks[1];
+        // Where neighbours' counts are not worth the same, some of it is left.
+        let rounding = length.rounding + (length.count - self.count).powi(2) / 12.0;
+        self.count = length.count;
+        self.shift.see(bracket(1, self.sum), variance + rounding / grid.powi(2));
+    }
 }
 
 /// Where the shift between lengths added up and ticks may be: its chances on a grid, and the logarithm of those of all brackets so far.

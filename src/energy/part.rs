@@ -155,6 +155,9 @@ pub fn one_device<'a>(
             doubts::by_unseen(&mut split.figures, &alone, timeline, parents);
         }
     }
+    if kind != CounterKind::Unknown || model.is_none() {
+        doubts::by_drift(&mut split.figures, &curve);
+    }
     if is_unexplained && curve.method == Method::Integral {
         doubts::distrust(&mut split.figures, spans, &inclusive, &curve, run);
     }

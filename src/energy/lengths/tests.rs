@@ -38,28 +38,37 @@ impl Random {
     }
 }
 
-/// Energy up to each millisecond from 1 s before the run, J: phases of 5 to 30 ms at 110 or 310 W, and 60 W for half a second at its ends.
-fn load(random: &mut Random) -> Vec<f64> {
+/// Energy up to each millisecond from 1 s before the run, J: phases at two powers, the longest six times as long as the shortest, and 60 W for half a second at its ends.
+fn load(random: &mut Random, [low_w, high_w]: [f64; 2], longest_ms: f64) -> Vec<f64> {
     let (mut joules, mut is_high) = (vec![0.0], false);
     while joules.len() < RUN_MS as usize + 2000 {
         is_high = !is_high;
         let is_idle = joules.len() < 1500 || joules.len() > RUN_MS as usize + 500;
         let watts = match (is_idle, is_high) {
             (true, _) => 60.0,
-            (false, true) => 310.0,
-            (false, false) => 110.0,
+            (false, true) => high_w,
+            (false, false) => low_w,
         };
-        for _ in 0..5 + (25.0 * random.next()) as usize {
+        for _ in 0..(longest_ms * (1.0 + 5.0 * random.next()) / 6.0) as usize {
             joules.push(joules[joules.len() - 1] + watts * 1e-3);
         }
     }
     joules
 }
 
-/// What polls about every 6 ms see of it, and its energy in the run.
 fn observed(counter: Counter, jitter_ms: f64, seed: u64) -> (PowerStream, f64) {
+    observed_at(([110.0, 310.0], 30.0), counter, jitter_ms, seed)
+}
+
+/// What polls about every 6 ms see of it, and its energy in the run.
+fn observed_at(
+    (powers_w, longest_ms): ([f64; 2], f64),
+    counter: Counter,
+    jitter_ms: f64,
+    seed: u64,
+) -> (PowerStream, f64) {
     let mut random = Random(seed);
-    let joules = load(&mut random);
+    let joules = load(&mut random, powers_w, longest_ms);
     let to = |ms: f64| {
         let at = ms + 1000.0;
         let whole = at as usize;
@@ -130,6 +139,27 @@ fn lengths_that_follow_the_ticks_or_are_all_the_same_may_be_those_of_readings() 
     }
 }
 
+/// A board of 100.3 ms whose counter multiplies with 100.
+#[test]
+fn a_period_that_is_not_the_sensors_is_a_share_of_the_energy() {
+    let (mut power, _) = observed(Counter::Periods, JITTER_MS, 1);
+    let mut times = Times::default();
+    let slower = |t: &Timestamp| Timestamp::from_nanos((t.as_nanos() as f64 * 1.003) as i64);
+    power.times.t.iter().for_each(|t| times.push(slower(t), 10_000));
+    power.times = times;
+    let drift = told(&power).1.expect("gaps").drift;
+    assert!((drift - 0.003).abs() < 5e-4, "{drift}");
+}
+
+/// Over long phases the reading before is most often the same, and its lengths wander: those of all readings about have to.
+#[test]
+fn the_lengths_that_scatter_least_need_not_be_the_right_ones() {
+    for seed in 1..11 {
+        let (power, _) = observed_at(([200.0, 208.0], 1000.0), Counter::Readings, JITTER_MS, seed);
+        assert!(!told(&power).0, "{seed}");
+    }
+}
+
 #[test]
 fn without_jitter_nothing_is_told_and_nothing_doubted() {
     for counter in [Counter::AllTime, Counter::Readings] {
@@ -158,6 +188,7 @@ fn an_update_that_did_not_come_leaves_a_window_unseen() {
         each_s2: 1e-6,
         step_w2: 400.0,
         period_s: 0.1,
+        drift: 0.0,
     };
     assert!((gaps.variance(0.1, 100.0) - 0.01).abs() < 1e-9);
     assert!((gaps.variance(0.2, 100.0) - (0.01 + 4.0)).abs() < 1e-9);

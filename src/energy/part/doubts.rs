@@ -69,6 +69,18 @@ pub fn by_integral(figures: &mut [Figure], curve: &Curve) {
     }
 }
 
+/// A counter that may multiply readings with a period it believes in is as wrong as that is.
+pub fn by_drift(figures: &mut [Figure], curve: &Curve) {
+    let Some(gaps) = curve.story.gaps.filter(|_| curve.method == Method::Counter) else {
+        return;
+    };
+    for figure in figures {
+        let off = gaps.drift * figure.joules.abs();
+        figure.u95 += off;
+        figure.upper += off;
+    }
+}
+
 /// A counter of which it is not known whether it adds up all time, beside readings that look at a part of it: it may be made of those, and
 /// then has not seen what they, `alone`, did not see. The values stay: if it does add up all time, the counter's are right.
 pub fn by_unseen(figures: &mut [Figure], alone: &Curve, timeline: &Timeline, parents: &[Option<usize>]) {
