@@ -18,12 +18,13 @@
 //! Which it is, is a ratio of likelihoods: the chance of all brackets for a shift that stays (but for rounding), against that for one
 //! that walks, the mean over steps from a thousandth of a period to a thirtieth. If it stays, the ratio has the mean 1 however many cells
 //! were seen, so that it ever exceeds 1/p with the probability p at most (Ville). Of brackets nothing is assumed but that they hold the tick:
-//! polls in step with the ticks prove nothing. A counter that multiplies with one period has lengths that are all the same, but for
-//! rounding. Only what is neither has been seen to add up all time.
+//! polls in step with the ticks prove nothing. The readings may be those that came with the ticks, or those before or after; with none of
+//! them may the shift stay. A counter that multiplies with one period has lengths that are all the same, but for rounding. Only what is
+//! neither has been seen to add up all time.
 //!
 //! Of any other the totals are doubted by what the gaps can have held, as a power integral's are: each cell by (sd of the device's range
 //! x (l - W))^2; where l are all the same, the ticks as seen say how long the gaps were. An update that did not come leaves a whole
-//! window unseen, whose mean differs from its neighbour's as neighbours do.
+//! window unseen, whose mean differs from its neighbour's as neighbours do; and a period that is not the sensor's is a share of the energy.
 //!
 //! *Limits of validity.* Ticks and updates in step, one to one, and polls that are closer than half a period. Lengths that the driver
 //! rounds to a millisecond walk as well. Units: seconds, watts, joules.
@@ -56,7 +57,8 @@ const LAGS: [f64; 3] = [0.0, -1.0, 1.0];
 pub struct Gaps {
     /// Mean square of what each cell is longer or shorter than its window, s^2.
     pub each_s2: f64,
-    /// Mean square by which neighbouring readings differ, W^2.
+    /// How many windows a cell is short of because updates did not come, and the mean square by which neighbouring readings differ, W^2.
+    pub missed: f64,
     pub step_w2: f64,
     pub period_s: f64,
     /// By which share its energy is off if it multiplied with a period that is not the sensor's.
@@ -64,11 +66,10 @@ pub struct Gaps {
 }
 
 impl Gaps {
-    /// Variance of the energy of a cell of so many seconds, J^2, on a device whose power scatters by `sd_w`.
+    /// Variance of the energy of so many seconds, J^2, on a device whose power scatters by `sd_w`.
     pub fn variance(&self, seconds: f64, sd_w: f64) -> f64 {
-        let missed = (seconds / self.period_s).round() - 1.0;
-        let missed = missed.max(0.0) * self.step_w2 * self.period_s.powi(2);
-        sd_w.powi(2) * self.each_s2 * (seconds / self.period_s).min(1.0) + missed
+        let missed = self.missed * self.step_w2 * self.period_s.powi(2);
+        (sd_w.powi(2) * self.each_s2 + missed) * seconds / self.period_s
     }
 }
 
@@ -79,6 +80,8 @@ struct Cell {
     ticks: [f64; 2],
     half: [f64; 2],
     joules: f64,
+    /// For how many periods too long polls saw the counter stand: not the poller missed something there.
+    missed: f64,
     /// What it is as a reading times a length, for each lag.
     lengths: [Length; LAGS.len()],
     /// Whether it is about a period long, neither of its ticks is hidden by a pause of the poller, and the device works.
@@ -140,8 +143,10 @@ fn gaps(
         drift = (off - rounded).max(0.0) / sum(&|cell, _| cell.joules);
     }
     let step = |pair: &[&Cell]| (pair[1].lengths[lag].watts - pair[0].lengths[lag].watts).powi(2);
+    let seen: f64 = cells.iter().map(Cell::seen).sum();
     Gaps {
         each_s2,
+        missed: cells.iter().map(|cell| cell.missed).sum::<f64>() * period_s / seen,
         step_w2: usual.windows(2).map(step).sum::<f64>() / (usual.len() - 1) as f64,
         period_s,
         drift,
@@ -195,6 +200,7 @@ fn cells(device: &Device, polled: &PowerStream) -> (f64, Vec<Cell>) {
             ticks,
             half,
             joules,
+            missed: ((pair[1].stood_ns as f64 * 1e-9 / period).round() - 1.0).max(0.0),
             lengths: [with?, before?, after?],
             is_usual: half.iter().all(|half| *half < LONGEST_HALF * period)
                 && (0.5..1.5).contains(&((ticks[1] - ticks[0]) / period)),

@@ -182,16 +182,39 @@ fn polls_as_slow_as_the_sensor_tell_nothing() {
     assert_eq!(told(&power), (false, None));
 }
 
+/// Of 30 s, one that the sensor did not answer in; or that nobody asked in.
 #[test]
-fn an_update_that_did_not_come_leaves_a_window_unseen() {
+fn an_update_that_did_not_come_leaves_a_window_unseen_and_a_poll_that_did_not_does_not() {
+    let (power, _) = observed(Counter::Readings, JITTER_MS, 1);
+    let is_in = |t: &Timestamp| (10_000..11_000).contains(&(t.as_nanos() / 1_000_000));
+    let at = power
+        .times
+        .t
+        .partition_point(|t| !is_in(t) && t.as_nanos() < 10_000_000_000);
+    let mut silent = power.clone();
+    for i in (0..power.watts.len()).filter(|&i| is_in(&power.times.t[i])) {
+        (silent.watts[i], silent.counter[i]) = (power.watts[at], power.counter[at]);
+    }
+    let mut unasked = power.clone();
+    let kept = |i: &usize| !is_in(&power.times.t[*i]);
+    unasked.watts = (0..power.watts.len()).filter(kept).map(|i| power.watts[i]).collect();
+    unasked.counter = (0..power.watts.len()).filter(kept).map(|i| power.counter[i]).collect();
+    let mut times = Times::default();
+    (0..power.watts.len())
+        .filter(kept)
+        .for_each(|i| times.push(power.times.t[i], 10_000));
+    unasked.times = times;
+    let missed = |power: &PowerStream| told(power).1.expect("gaps").missed;
+    assert!((missed(&silent) - 9.0 / 300.0).abs() < 5e-3, "{}", missed(&silent));
+    assert_eq!((missed(&power), missed(&unasked)), (0.0, 0.0));
     let gaps = Gaps {
         each_s2: 1e-6,
+        missed: 0.03,
         step_w2: 400.0,
         period_s: 0.1,
         drift: 0.0,
     };
-    assert!((gaps.variance(0.1, 100.0) - 0.01).abs() < 1e-9);
-    assert!((gaps.variance(0.2, 100.0) - (0.01 + 4.0)).abs() < 1e-9);
+    assert!((gaps.variance(0.1, 100.0) - (0.01 + 0.12)).abs() < 1e-9);
 }
 
 /// A total by a counter of readings is no surer than what their gaps can have held; one by a counter of all time is.

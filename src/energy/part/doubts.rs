@@ -20,13 +20,9 @@ pub fn of_counter(curve: &mut Curve, device: &Device, (model, stands_still): (Op
     if kind == CounterKind::Sampled && model.is_some() {
         curve.doubt_counter();
     }
-    if !device
-        .properties
-        .get("counter_kind")
-        .is_some_and(|kind| kind == "continuous")
-    {
-        curve.doubt_gaps();
-    }
+    let calibrated = device.properties.get("counter_kind").map(String::as_str);
+    curve.story.gaps = curve.story.gaps.filter(|_| calibrated != Some("continuous"));
+    curve.doubt_gaps();
     if stands_still {
         curve.doubt_unseen(kind != CounterKind::Continuous);
     }
