@@ -35,6 +35,7 @@ mod integrate;
 mod interval;
 #[cfg(test)]
 mod laws;
+mod lengths;
 mod nodes;
 #[cfg(test)]
 mod oxford;

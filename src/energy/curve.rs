@@ -11,12 +11,14 @@
 //!
 //! Invariants: cells are contiguous, ascending, and cover the run. Units: nanoseconds, joules.
 
-use crate::model::analysis::Method;
+use crate::model::analysis::{Method, PowerOrigin};
 use crate::model::device::{Device, Source};
 use crate::model::time::Interval;
 
 use super::cell::{Cell, compare, cover, energy_between, overlap_s, splice, take};
 use super::counter;
+use super::integrate::Integrated;
+use super::lengths::{self, Gaps};
 use super::sensed::Sensed;
 use super::summed::{self, Summed};
 
@@ -75,6 +77,16 @@ impl Curve {
             true => self.story.summed,
         };
         self
+    }
+
+    /// The counter may be made of readings whose windows tile all time but for their jitter: nobody has seen what the gaps between them hold.
+    pub fn doubt_gaps(&mut self) {
+        let (Some(gaps), Method::Counter) = (self.story.gaps, self.method) else {
+            return;
+        };
+        for cell in self.cells.iter_mut().filter(|c| c.known) {
+            cell.variance += gaps.variance(cell.seconds(), self.range.sd());
+        }
     }
 
     /// Whether its energy is that of readings which look at part of the time.
@@ -151,8 +163,10 @@ pub struct Story {
     pub glitches: u64,
     /// Counter energy over power integral where both were seen, and the seconds that covers.
     pub counter_over_integral: Option<(f64, f64)>,
-    /// Whether the counter is made of the power readings, where these look at part of the time.
+    /// Whether the counter is made of the power readings; beside those that look at all of the time, only whether it is not.
     pub summed: Summed,
+    /// What it has not seen if it may be made of readings that look at all of the time.
+    pub gaps: Option<Gaps>,
     /// The same of the driver's own samples over the polled readings, where the samples are used.
     pub samples_over_polled: Option<(f64, f64)>,
     /// Share of the time that the power windows cover, and the variance (W^2) of a cell's mean power for what they do not.
@@ -207,6 +221,13 @@ pub fn build(device: &Device, sensed: &Sensed<'_>, run: Interval, sources: Sourc
     mark_stuck(&mut counter_cells, (&still, &stood), &power.cells, &mut story);
     story.counter_over_integral = compare(&counter_cells, &power.cells, run);
     story.summed = summed::of(&counter_cells, &power.cells, power.duty);
+    if let Some(timing) = tiled(device, sensed, &power) {
+        let (adds_up_all_time, gaps) = lengths::of(device, sensed.polled, timing);
+        story.gaps = gaps;
+        if adds_up_all_time {
+            story.summed = Summed::No;
+        }
+    }
     if sources == Sources::PowerAlone {
         counter_cells.clear();
     }
@@ -252,6 +273,16 @@ pub fn build(device: &Device, sensed: &Sensed<'_>, run: Interval, sources: Sourc
             power_reach
         },
     })
+}
+
+/// Window and period of polled readings of which each looks at about all the time since the one before, seconds.
+fn tiled(device: &Device, sensed: &Sensed<'_>, power: &Integrated) -> Option<[f64; 2]> {
+    let period_s = power
+        .period_s
+        .filter(|_| sensed.origin() != Some(PowerOrigin::Samples))?;
+    let window_s = device.power_timing.window_ms.map_or(period_s, |ms| ms * 1e-3);
+    let is_tiled = (summed::ALL..1.0 / summed::ALL).contains(&(window_s / period_s));
+    is_tiled.then_some([window_s, period_s])
 }
 
 /// Where updates are polled as slowly as they come, or more slowly, how old they are when they are seen is not known, and if the sensor

@@ -113,7 +113,7 @@ pub fn one_device<'a>(
     let stands_still = is_locked || matches!(&model, Ok(Some(model)) if model.lock.is_some());
     let mut is_unexplained = matches!(model, Err(Refusal::Unexplained));
     let mut model = model.ok().flatten();
-    let mut kind = doubt_counter(&mut curve, device, (model.as_ref(), stands_still));
+    let mut kind = doubts::of_counter(&mut curve, device, (model.as_ref(), stands_still));
     // The first split only served to tell what the leaves draw.
     let made_good = model
         .as_ref()
@@ -149,7 +149,7 @@ pub fn one_device<'a>(
             model = None;
             curve = curve::build(&sensed.device, &sensed, run, Sources::All).unwrap_or(curve);
             blind::by_context(&mut curve, timeline, parents);
-            kind = doubt_counter(&mut curve, device, (None, stands_still));
+            kind = doubts::of_counter(&mut curve, device, (None, stands_still));
             split = sharpened(&curve, timeline, parents, None);
             is_unexplained = true;
             together.push(checks::of_contradiction(device));
@@ -166,6 +166,9 @@ pub fn one_device<'a>(
         if let Some(alone) = part_time_alone((&sensed, run), (timeline, parents), model.as_ref(), &curve) {
             doubts::by_unseen(&mut split.figures, &alone, timeline, parents);
         }
+    }
+    if kind != CounterKind::Unknown || model.is_none() {
+        doubts::by_drift(&mut split.figures, &curve);
     }
     if is_unexplained && curve.method == Method::Integral {
         doubts::distrust(&mut split.figures, spans, &inclusive, &curve, run);
@@ -202,18 +205,6 @@ fn sharpened(curve: &Curve, timeline: &Timeline, parents: &[Option<usize>], mode
         split = interval::split(curve, timeline, parents, Some(&watts), expected.as_ref());
     }
     split
-}
-
-/// What the counter adds up; where that is less than all time, its cells are doubted by what it does not see.
-fn doubt_counter(curve: &mut Curve, device: &Device, (model, stands_still): (Option<&Model>, bool)) -> CounterKind {
-    let kind = doubts::counter_kind(device, curve, model);
-    if kind == CounterKind::Sampled && model.is_some() {
-        curve.doubt_counter();
-    }
-    if stands_still {
-        curve.doubt_unseen(kind != CounterKind::Continuous);
-    }
-    kind
 }
 
 /// The curve of the power readings alone beside a counter that may be made of them, where they look at a part of the time.

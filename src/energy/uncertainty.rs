@@ -188,6 +188,20 @@ fn is_datacentre(name: &str) -> bool {
     !WORKSTATION.iter().any(|word| name.contains(word))
 }
 
+/// The step by which all values differ; `None` where there is none, or none so small that it can be one (a load has levels of its own).
+pub fn step_of(mut values: Vec<f64>) -> Option<f64> {
+    const SAME: f64 = 1e-6;
+    const COARSEST_W: f64 = 1.01;
+    values.sort_by(f64::total_cmp);
+    values.dedup_by(|a, b| *a - *b < SAME);
+    let step = values.windows(2).map(|pair| pair[1] - pair[0]).reduce(f64::min)?;
+    let is_multiple = |value: &f64| {
+        let steps = (value - values[0]) / step;
+        (steps - steps.round()).abs() < 0.01
+    };
+    (step < COARSEST_W && values.iter().all(is_multiple)).then_some(step)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,5 +315,15 @@ mod tests {
         let forward: f64 = parts.iter().sum();
         let backward: f64 = parts.iter().rev().sum();
         assert_eq!(forward.to_bits(), backward.to_bits());
+    }
+
+    #[test]
+    fn a_step_is_seen_where_all_values_keep_to_it() {
+        let near = |found: Option<f64>, step: f64| found.is_some_and(|found| (found - step).abs() < 1e-9);
+        assert!(near(step_of(vec![201.0, 200.0, 203.0, 200.0]), 1.0));
+        assert!(near(step_of(vec![61.05, 61.3, 60.85, 61.1]), 0.05));
+        assert_eq!(step_of(vec![200.0, 201.3, 207.111]), None);
+        assert_eq!(step_of(vec![200.0, 200.0]), None);
+        assert_eq!(step_of(vec![100.0, 300.0, 100.0]), None, "two levels");
     }
 }

@@ -8,14 +8,29 @@ use crate::energy::sensor_model::{self, CounterKind, Model};
 use crate::energy::shares;
 use crate::energy::summed::{self, Summed};
 use crate::energy::timeline::Timeline;
-use crate::energy::uncertainty::{Figure, grade};
+use crate::energy::uncertainty::{Figure, grade, step_of};
 use crate::model::analysis::{Grade, Method};
 use crate::model::device::Device;
 use crate::model::span::Spans;
 use crate::model::time::Interval;
 
+/// What the counter adds up; where that is less than all time, or may be, its cells are doubted by what it does not see.
+pub fn of_counter(curve: &mut Curve, device: &Device, (model, stands_still): (Option<&Model>, bool)) -> CounterKind {
+    let kind = counter_kind(device, curve, model);
+    if kind == CounterKind::Sampled && model.is_some() {
+        curve.doubt_counter();
+    }
+    let calibrated = device.properties.get("counter_kind").map(String::as_str);
+    curve.story.gaps = curve.story.gaps.filter(|_| calibrated != Some("continuous"));
+    curve.doubt_gaps();
+    if stands_still {
+        curve.doubt_unseen(kind != CounterKind::Continuous);
+    }
+    kind
+}
+
 /// What the counter adds up: by the model, and where there is none by how closely it follows the readings, or by the user's calibration.
-pub fn counter_kind(device: &Device, curve: &Curve, model: Option<&Model>) -> CounterKind {
+fn counter_kind(device: &Device, curve: &Curve, model: Option<&Model>) -> CounterKind {
     let calibrated = device.properties.get("counter_kind").map(String::as_str);
     match (model, curve.story.summed, calibrated) {
         (Some(model), summed, _) if model.kind != CounterKind::Unknown || summed != Summed::Yes => model.kind,
@@ -45,6 +60,18 @@ pub fn by_integral(figures: &mut [Figure], curve: &Curve) {
     }
     for figure in figures {
         let off = (ratio - 1.0).abs() * figure.joules.abs();
+        figure.u95 += off;
+        figure.upper += off;
+    }
+}
+
+/// A counter that may multiply readings with a period it believes in is as wrong as that is.
+pub fn by_drift(figures: &mut [Figure], curve: &Curve) {
+    let Some(gaps) = curve.story.gaps.filter(|_| curve.method == Method::Counter) else {
+        return;
+    };
+    for figure in figures {
+        let off = gaps.drift * figure.joules.abs();
         figure.u95 += off;
         figure.upper += off;
     }
@@ -154,20 +181,6 @@ pub fn of_rounding(figures: &mut [Figure], inclusive: &[f64], curve: &Curve, sen
     }
 }
 
-/// The step by which all values differ; `None` where there is none, or none so small that it can be one (a load has levels of its own).
-fn step_of(mut values: Vec<f64>) -> Option<f64> {
-    const SAME: f64 = 1e-6;
-    const COARSEST_W: f64 = 1.01;
-    values.sort_by(f64::total_cmp);
-    values.dedup_by(|a, b| *a - *b < SAME);
-    let step = values.windows(2).map(|pair| pair[1] - pair[0]).reduce(f64::min)?;
-    let is_multiple = |value: &f64| {
-        let steps = (value - values[0]) / step;
-        (steps - steps.round()).abs() < 0.01
-    };
-    (step < COARSEST_W && values.iter().all(is_multiple)).then_some(step)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,15 +214,5 @@ mod tests {
         assert_eq!(figures[0], figure(450.0));
         assert_eq!(figures[1].present().grade, Grade::Unresolved);
         assert_eq!(figures[1].upper, 500.0);
-    }
-
-    #[test]
-    fn a_step_is_seen_where_all_values_keep_to_it() {
-        let near = |found: Option<f64>, step: f64| found.is_some_and(|found| (found - step).abs() < 1e-9);
-        assert!(near(step_of(vec![201.0, 200.0, 203.0, 200.0]), 1.0));
-        assert!(near(step_of(vec![61.05, 61.3, 60.85, 61.1]), 0.05));
-        assert_eq!(step_of(vec![200.0, 201.3, 207.111]), None);
-        assert_eq!(step_of(vec![200.0, 200.0]), None);
-        assert_eq!(step_of(vec![100.0, 300.0, 100.0]), None, "two levels");
     }
 }

@@ -1,9 +1,11 @@
 //! Figures that a second opinion, or the lack of one, makes less sure.
 
-use super::doubts::{by_integral, contradicted, distrust};
+use super::doubts::{by_drift, by_integral, contradicted, distrust, of_counter};
 use super::*;
 use crate::energy::cell::Cell;
 use crate::energy::curve::{PowerRange, Story};
+use crate::energy::laws::gpu;
+use crate::energy::lengths::Gaps;
 use crate::model::time::Timestamp;
 
 /// Cells of a second each with these mean powers.
@@ -57,6 +59,31 @@ fn a_counter_of_unknown_kind_is_as_sure_as_readings_that_see_all_time_let_it_be(
         by_integral(&mut figures, &curve(&[100.0], method, duty));
         assert!((figures[0].u95 - u95).abs() < 1e-9, "{method:?} {duty}: {figures:?}");
     }
+}
+
+#[test]
+fn a_counter_that_may_be_made_of_readings_is_doubted_by_their_gaps_unless_it_was_calibrated() {
+    let told = |calibrated: Option<&str>| {
+        let mut curve = curve(&[100.0], Method::Counter, 1.0);
+        curve.story.gaps = Some(Gaps {
+            each_s2: 4e-6,
+            missed: 0.0,
+            step_w2: 0.0,
+            period_s: 1.0,
+            drift: 0.01,
+        });
+        let mut device = gpu(0);
+        let kind = calibrated.map(|kind| ("counter_kind".to_owned(), kind.to_owned()));
+        device.properties.extend(kind);
+        of_counter(&mut curve, &device, (None, false));
+        let mut figures = [figure(100.0)];
+        by_drift(&mut figures, &curve);
+        (curve.cells[0].variance, figures[0].u95)
+    };
+    let (variance, u95) = told(None);
+    assert!((variance - 370.0 * 370.0 / 12.0 * 4e-6).abs() < 1e-9, "{variance}");
+    assert!((u95 - 2.0).abs() < 1e-9, "{u95}");
+    assert_eq!(told(Some("continuous")), (0.0, 1.0));
 }
 
 #[test]
