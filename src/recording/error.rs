@@ -87,6 +87,13 @@ pub enum RecordingError {
     Version { path: PathBuf, reason: VersionError },
 
     #[error(
+        "{} is damaged, and recovered in its own place what cannot be read would be gone\nhint: `powerprof recover {} -o OTHER.h5` \
+         says what that is, and saves the rest",
+        path.display(), path.display()
+    )]
+    NotWhole { path: PathBuf },
+
+    #[error(
         "{} is damaged: {detail}\nhint: copy it again from where it was recorded; what else it holds can be looked at with \
          `h5dump`",
         path.display()
@@ -130,12 +137,23 @@ pub(super) enum Fault {
     /// What was read makes no sense.
     #[error("{0}")]
     Content(String),
+    /// A dataset or group that cannot be read.
+    #[error("{place}: {why}")]
+    At { place: String, why: Box<Fault> },
     /// What was to be written makes no sense.
     #[error("{0}")]
     Shape(String),
 }
 
 impl Fault {
+    /// The same, of this dataset or group.
+    pub(super) fn at(self, place: String) -> Self {
+        Self::At {
+            place,
+            why: Box::new(self),
+        }
+    }
+
     /// As an error of writing to `path`.
     pub(super) fn writing(self, path: &Path) -> RecordingError {
         match self {

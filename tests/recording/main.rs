@@ -2,6 +2,7 @@
 
 mod additions;
 mod claim;
+mod damaged;
 mod errors;
 mod export;
 mod full_disk;
