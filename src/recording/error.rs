@@ -38,6 +38,23 @@ pub enum RecordingError {
     Write { path: PathBuf, detail: String },
 
     #[error(
+        "cannot write to {}: {detail}\nhint: free some space there: until then readings wait in memory, and the command goes on",
+        path.display()
+    )]
+    Full { path: PathBuf, detail: String },
+
+    #[error(
+        "the last {seconds:.0} s are not in {}: {detail}\nhint: free some space there before the next run; what was flushed before can be \
+         read with `powerprof report {}`",
+        path.display(), path.display()
+    )]
+    NeverWritten {
+        path: PathBuf,
+        detail: String,
+        seconds: f64,
+    },
+
+    #[error(
         "cannot write {}: {detail}\nhint: is the disk or the quota full? nothing there was changed; choose another place with -o",
         path.display()
     )]
@@ -172,6 +189,15 @@ impl Fault {
             detail: self.to_string(),
         }
     }
+}
+
+/// The operating system's words, as HDF5 quotes them.
+pub(super) fn plain_error(error: &std::io::Error) -> String {
+    let words = error.to_string();
+    let words = words
+        .split_once(" (os error")
+        .map_or(words.as_str(), |(words, _)| words);
+    words.to_lowercase()
 }
 
 /// HDF5's words, or the operating system's where HDF5 quotes them between file name and buffer address.

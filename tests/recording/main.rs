@@ -13,3 +13,4 @@ mod pages;
 mod recover;
 mod round_trip;
 mod size;
+mod waiting;
