@@ -26,7 +26,7 @@ const FLOOD: &str =
 
 #[test]
 fn in_mid_run_it_is_told_once_and_at_the_end_again_and_the_file_can_be_read() {
-    for room in [60_000, 120_000, 200_000] {
+    for room in [110_000, 150_000, 200_000] {
         let place = Place::new();
         let arguments = [
             "--quiet",
