@@ -16,6 +16,7 @@ mod device;
 mod draft;
 mod error;
 mod journal;
+mod leftover;
 mod lost;
 mod markers;
 mod open;

@@ -107,6 +107,19 @@ impl Reader {
         self.read(run::recovered(&self.file))
     }
 
+    /// When the command was released; an error where that cannot be read.
+    pub(super) fn started(&self) -> Result<Option<Timestamp>, RecordingError> {
+        let lost = Lost::default();
+        let started = self.read(journal::read_start(&self.file, &lost))?;
+        match lost.told(&self.path) {
+            None => Ok(started),
+            Some(detail) => Err(RecordingError::Damaged {
+                path: self.path.clone(),
+                detail,
+            }),
+        }
+    }
+
     pub(super) fn run(&self) -> Result<RunInfo, RecordingError> {
         self.read(run::read(&self.file))
     }

@@ -50,7 +50,7 @@ pub fn recover(path: &Path, out: Option<&Path>, force: bool) -> Result<Recovered
             path: path.to_path_buf(),
         });
     }
-    publish(draft, target, force || in_place)?;
+    publish(draft, target, force || in_place).map(drop)?;
     Ok(Recovered {
         path: target.to_path_buf(),
         ..recovered
