@@ -43,7 +43,8 @@ pub fn unreadable(device: &Device, readings: &DeviceStreams) -> Option<Check> {
     readings.unreadable.as_ref().map(|what| Check {
         name: format!("readable:{}", device.id),
         status: CheckStatus::Warn,
-        detail: what.clone(),
+        // A check has one line.
+        detail: what.replace("\nhint: ", ": "),
     })
 }
 

@@ -186,6 +186,13 @@ impl<'a> TableReader<'a> {
 /// A column that must be there, and hold what it should.
 fn typed<T: Cell>(parent: &Group, spec: &ColumnSpec) -> Result<Dataset, Fault> {
     let dataset = dataset(parent, spec)?.ok_or_else(|| Fault::Content(format!("column {} is missing", spec.path)))?;
+    // HDF5 would speak of its folder of plugins.
+    if let Some(filter) = dataset.filters().iter().find(|filter| !filter.is_available()) {
+        let id = filter.id();
+        return Err(Fault::Content(format!(
+            "it needs the HDF5 filter {id}, which is not built in"
+        )));
+    }
     let stored = dataset.dtype()?.to_descriptor()?;
     if stored != T::type_descriptor() {
         return Err(Fault::Content(format!(

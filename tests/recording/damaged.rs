@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use hdf5::file::LibraryVersion;
 use powerprof::model::marker::MarkerVerb;
 use powerprof::model::recording::{ChildExit, DeviceStreams, RunEnd};
 use powerprof::recording::{Reader, Writer, recover};
@@ -250,4 +251,32 @@ fn devices_that_are_not_known_any_more_are_left_out_and_an_error_if_all_are() {
     rename("cpu/0");
     let error = Reader::open(&path).unwrap().recording().unwrap_err();
     insta::assert_snapshot!("no_device_known", shown(&path, &error.to_string()));
+}
+
+#[test]
+fn a_filter_that_is_not_built_in_is_named_by_its_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = recorded(folder.path());
+    let file = hdf5::File::open_rw(&path).unwrap();
+    file.unlink("gpu/0/power/watts").unwrap();
+    file.link_external("other.h5", "watts", "gpu/0/power/watts").unwrap();
+    file.close().unwrap();
+    // In the oldest layout a filter stands with its name and four numbers before it, and without a checksum.
+    let other = folder.path().join("other.h5");
+    let mut oldest = hdf5::File::with_options();
+    oldest.with_fapl(|p| p.libver_bounds(LibraryVersion::Earliest, LibraryVersion::V110));
+    let file = oldest.create(&other).unwrap();
+    let column = file.new_dataset_builder().deflate(4).empty::<f64>();
+    let column = column.chunk(64).shape(1000..).create("watts").unwrap();
+    column.write_slice(&[1.0; 1000], ..).unwrap();
+    drop(column);
+    file.close().unwrap();
+    let mut bytes = fs::read(&other).unwrap();
+    let name = bytes.windows(8).position(|bytes| bytes == b"deflate\0").unwrap();
+    assert_eq!(bytes[name - 8..name - 6], [1, 0]);
+    bytes[name - 8..name - 6].copy_from_slice(&32000u16.to_le_bytes());
+    fs::write(&other, bytes).unwrap();
+    let watts = streams(&path).remove(0).power.watts;
+    assert!(watts.len() == 1000 && watts.iter().all(|w| w.is_nan()));
+    insta::assert_snapshot!(told(&path).join("\n"));
 }
