@@ -7,6 +7,8 @@ mod support;
 mod calibrate;
 #[path = "cli/cut_off.rs"]
 mod cut_off;
+#[path = "cli/damaged.rs"]
+mod damaged;
 #[path = "cli/destinations.rs"]
 mod destinations;
 #[path = "cli/environment.rs"]

@@ -85,7 +85,7 @@ pub fn run(args: CalibrateArgs) -> Outcome {
         })
         .collect();
     let (writer, claim) = Writer::begin(&path, &run_info(&args), &recorded, args.force)?;
-    let writer = BackgroundWriter::start(writer, |error| say(&format!("error: {error}")))?;
+    let writer = BackgroundWriter::start(writer, |trouble| say(&trouble.to_string()))?;
     let sampler = Sampler::start(discovery.sensors, None, INTERVAL, Polling::Steady, writer.sink())?;
     std::thread::sleep(LEAD);
     let started = clock::now();

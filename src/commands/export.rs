@@ -13,7 +13,14 @@ use crate::report::{parquet, perfetto, readings};
 pub fn run(args: &ExportArgs) -> Outcome {
     let reader = Reader::open(&args.recording)?;
     let recording = reader.recording()?;
-    let streams = |device: &Device| -> anyhow::Result<DeviceStreams> { Ok(reader.streams(device)?) };
+    let streams = |device: &Device| -> anyhow::Result<DeviceStreams> {
+        let streams = reader.streams(device)?;
+        streams
+            .unreadable
+            .iter()
+            .for_each(|what| output::say(&format!("warning: {what}")));
+        Ok(streams)
+    };
     let mut out = BufWriter::new(output::destination(args.output.as_deref(), args.force)?);
     let written = match args.to {
         ExportFormat::Csv => readings::write(&mut out, &recording, streams),

@@ -14,7 +14,7 @@ use crate::model::recording::{ChildExit, Chunk, RunEnd, RunInfo};
 use crate::model::sample::Columns;
 use crate::model::time::Interval;
 use crate::plan::{self, RecordPlan, naming};
-use crate::recording::background::{BackgroundWriter, CutOff};
+use crate::recording::background::{BackgroundWriter, CutOff, Trouble};
 use crate::recording::trace::{Found, Trace};
 use crate::recording::{Claim, RecordingError, Writer};
 use crate::report::text;
@@ -55,9 +55,11 @@ pub fn run(args: RecordArgs) -> Outcome {
     let info = run_info(&plan, plan.request.simulate.as_ref().map(ToString::to_string));
     // Dropped before the command has been started: nothing ran, and there is nothing to keep.
     let (writer, claim) = begin(&mut plan, &info, &devices).map_err(before_the_child)?;
-    let writer = BackgroundWriter::start(writer, |error| {
-        say(&format!("error: {error}"));
-        say("the command goes on unrecorded");
+    let writer = BackgroundWriter::start(writer, |trouble| {
+        say(&trouble.to_string());
+        if let Trouble::Ended(_) = trouble {
+            say("the command goes on unrecorded");
+        }
     });
     let writer = writer.map_err(before_the_child)?;
 

@@ -7,6 +7,10 @@ use crate::recording::recover;
 
 pub fn run(args: &RecoverArgs) -> Outcome {
     let saved = recover(&args.recording, args.output.as_deref(), args.force)?;
+    saved
+        .unreadable
+        .iter()
+        .for_each(|what| say(&format!("warning: {what}")));
     let end = if saved.complete {
         "its end is known"
     } else {

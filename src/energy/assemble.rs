@@ -207,7 +207,9 @@ fn side_by_side<'a, 'r, E: Send>(
                 Some((same, timeline)) if same == ranks.as_slice() => timeline,
                 _ => Timeline::new(common.spans, common.run, ranks),
             };
-            done.push((i, part::one_device(common, device, &readings, &timeline)));
+            let (part, mut checks) = part::one_device(common, device, &readings, &timeline);
+            checks.extend(events::unreadable(device, &readings));
+            done.push((i, (part, checks)));
             last = Some((ranks, timeline));
         }
         Ok(done)

@@ -4,7 +4,7 @@
 
 use crate::model::analysis::{Check, CheckStatus};
 use crate::model::device::Device;
-use crate::model::recording::Recording;
+use crate::model::recording::{DeviceStreams, Recording};
 use crate::model::sample::{SensorEvent, SensorEventKind};
 use crate::model::wording::counted;
 
@@ -36,6 +36,16 @@ pub fn tell(recording: &Recording, device: &Device, checks: &mut [Check]) {
     if let Some(event) = lost.first() {
         check.detail += &format!("; lost {}", when_and_why(recording, event));
     }
+}
+
+/// What of a device's readings is in the file and cannot be read.
+pub fn unreadable(device: &Device, readings: &DeviceStreams) -> Option<Check> {
+    readings.unreadable.as_ref().map(|what| Check {
+        name: format!("readable:{}", device.id),
+        status: CheckStatus::Warn,
+        // A check has one line.
+        detail: what.replace("\nhint: ", ": "),
+    })
 }
 
 /// `after 1.00 s: GPU is lost`.

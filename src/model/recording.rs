@@ -100,6 +100,8 @@ pub struct DeviceStreams {
     pub state: StateStream,
     /// What the driver kept by itself; empty where it keeps nothing finer than `power`.
     pub samples: SampleStream,
+    /// What of them could not be read, and what to do: as a warning. Such rows are not given, or left out where their time is unknown.
+    pub unreadable: Option<String>,
 }
 
 /// A piece of a recording on its way to the file: everything that came in since the last piece.

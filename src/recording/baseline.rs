@@ -2,8 +2,10 @@
 
 use hdf5::Group;
 
+use super::cell::NO_TIME;
 use super::column::{Append, Column, Storage};
 use super::error::Fault;
+use super::lost::Lost;
 use super::schema::{Pace, baseline};
 use super::table::TableReader;
 use crate::model::time::{Interval, Timestamp};
@@ -33,10 +35,11 @@ impl BaselineTable {
 }
 
 /// The baseline, if one was taken and its end was written.
-pub(super) fn read(root: &Group) -> Result<Option<Interval>, Fault> {
-    let table = TableReader::open(root, baseline::ALL)?.cut_by(&baseline::END)?;
+pub(super) fn read(root: &Group, lost: &Lost) -> Result<Option<Interval>, Fault> {
+    let table = TableReader::salvage(root, baseline::ALL, lost)?.cut_by(&baseline::END)?;
     let (start, end) = (table.last::<i64>(&baseline::T)?, table.last::<i64>(&baseline::END)?);
     Ok(start
+        .filter(|start| *start != NO_TIME)
         .zip(end)
         .map(|(start, end)| Interval::new(Timestamp::from_nanos(start), Timestamp::from_nanos(end))))
 }

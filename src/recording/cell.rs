@@ -23,13 +23,17 @@ pub(super) const NO_COUNT: u64 = u64::MAX;
 pub(super) const NO_ROW: u32 = u32::MAX;
 
 /// A type that a column can hold.
-pub(super) trait Cell: hdf5::H5Type + Copy {
+pub(super) trait Cell: hdf5::H5Type + Copy + Default {
     /// The value of rows that were never written; `None`: zero bytes, that is, the empty text and `false`.
     const FILL: Option<Self>;
     /// Whether a column of this type may be declared so in the schema.
     fn stores(dtype: Dtype) -> bool;
     /// `FILL` as HDF5 wants it.
     fn fill() -> Option<OwnedDynValue>;
+    /// What a row reads that was never written.
+    fn missing() -> Self {
+        Self::FILL.unwrap_or_default()
+    }
 }
 
 macro_rules! numbers {

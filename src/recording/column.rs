@@ -64,6 +64,8 @@ pub(super) struct Column<T> {
     /// Rows in the file.
     written: usize,
     pending: Vec<T>,
+    /// Rows of a block.
+    block: usize,
 }
 
 impl<T: Cell> Column<T> {
@@ -102,6 +104,7 @@ impl<T: Cell> Column<T> {
             dataset,
             written: 0,
             pending: Vec::new(),
+            block: rows,
         })
     }
 
@@ -128,24 +131,50 @@ impl<T: Cell> Column<T> {
 pub(super) trait Append {
     /// Rows that are not yet in the file.
     fn pending(&self) -> usize;
-    /// Write them. After an error they are still pending, and the same call may be made again.
-    fn write(&mut self) -> Result<(), Fault>;
+    /// Their size in memory.
+    fn pending_bytes(&self) -> usize;
+    /// By how much the file may grow, at most, when so many of them are written.
+    fn growth(&self, most: usize) -> u64;
+    /// Write so many of them, the oldest, at most. After an error they are still pending.
+    fn write(&mut self, most: usize) -> Result<(), Fault>;
 }
+
+/// In a file of pages, a block begins a page where it does not fit into one that was begun.
+const PAGE: u64 = 4096;
+/// A column's index grows by parts of as many entries as the root of eight times its blocks, of 14 bytes each (`H5EA__hdr_init`).
+const INDEX: u64 = 128;
 
 impl<T: Cell + H5Type> Append for Column<T> {
     fn pending(&self) -> usize {
         self.pending.len()
     }
 
-    fn write(&mut self) -> Result<(), Fault> {
-        if self.pending.is_empty() {
+    fn pending_bytes(&self) -> usize {
+        self.pending.len() * size_of::<T>()
+    }
+
+    fn growth(&self, most: usize) -> u64 {
+        let rows = self.pending.len().min(most);
+        if rows == 0 {
+            return 0;
+        }
+        // The first and the last are partly filled.
+        let blocks = (rows / self.block + 2) as u64;
+        let bytes = (self.block * size_of::<T>()) as u64;
+        let index = INDEX * ((self.written / self.block) as u64 + blocks).isqrt();
+        blocks * bytes.next_multiple_of(PAGE) + PAGE + index
+    }
+
+    fn write(&mut self, most: usize) -> Result<(), Fault> {
+        let rows = self.pending.len().min(most);
+        if rows == 0 {
             return Ok(());
         }
-        let end = self.written + self.pending.len();
+        let end = self.written + rows;
         self.dataset.resize((end,))?;
-        self.dataset.write_slice(self.pending.as_slice(), self.written..end)?;
+        self.dataset.write_slice(&self.pending[..rows], self.written..end)?;
         self.written = end;
-        self.pending.clear();
+        self.pending.drain(..rows);
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use hdf5::Group;
 
 use super::attributes::{get_if, json, set_if, set_json, set_text, set_text_if, text, text_if};
 use super::error::{Fault, RecordingError};
+use super::lost::Lost;
 use super::schema;
 use crate::model::device::{Calibration, Device, DeviceId, DeviceKind, SensorTiming, Source};
 use crate::model::units::Watts;
@@ -85,12 +86,22 @@ fn write_timing(group: &Group, of: &str, timing: &SensorTiming) -> Result<(), Fa
     set_if(group, &format!("{of}_delay_ms"), timing.delay_ms)
 }
 
-/// All devices, in the recording's order.
-pub(super) fn read_all(root: &Group) -> Result<Vec<Device>, Fault> {
+/// All devices that can be read, in the recording's order; an error where there are some and none of them can.
+pub(super) fn read_all(root: &Group, lost: &Lost) -> Result<Vec<Device>, Fault> {
     let ids: Vec<String> = json(root, "devices")?;
-    ids.into_iter()
-        .map(|id| read(&root.group(&group_path(&DeviceId(id)))?))
-        .collect()
+    let mut devices = Vec::with_capacity(ids.len());
+    let mut first = None;
+    for id in ids {
+        let path = group_path(&DeviceId(id));
+        match root.group(&path).map_err(Fault::from).and_then(|group| read(&group)) {
+            Ok(device) => devices.push(device),
+            Err(fault) => {
+                lost.note(&path, 0..0, 0, &fault);
+                first.get_or_insert(fault.at(path));
+            }
+        }
+    }
+    first.filter(|_| devices.is_empty()).map_or(Ok(devices), Err)
 }
 
 fn read(group: &Group) -> Result<Device, Fault> {

@@ -4,13 +4,15 @@
 //! that dies before its file can be read leaves nothing under the name. A recording that stands there stays until the new one has
 //! something to show.
 
-use std::fs::Permissions;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::fs::File;
+use std::ops::Deref;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
 
 use super::error::{NotNamed, RecordingError};
+use super::leftover;
 
 /// Whether a recording may take the name `path`; one that stands there gives way to `force` alone.
 pub fn vacant(path: &Path, force: bool) -> Result<(), RecordingError> {
@@ -45,7 +47,22 @@ fn obstacle(path: &Path) -> Option<&'static str> {
 }
 
 /// An empty file beside `path`, gone again unless it is published.
-pub(super) fn draft(path: &Path) -> Result<TempPath, RecordingError> {
+pub(super) struct Draft {
+    path: TempPath,
+    /// Held as long as somebody works on it.
+    lock: File,
+}
+
+impl Deref for Draft {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Make a draft of `path`.
+pub(super) fn draft(path: &Path) -> Result<Draft, RecordingError> {
     if path.to_str().is_none() {
         return Err(RecordingError::NameNotUtf8 {
             path: path.to_path_buf(),
@@ -60,14 +77,9 @@ pub(super) fn draft(path: &Path) -> Result<TempPath, RecordingError> {
             dir: folder.to_path_buf(),
         });
     }
-    let made = tempfile::Builder::new()
-        .prefix(".powerprof-")
-        .suffix(".h5.partial")
-        // As for any other file: the umask takes away what it should.
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder);
+    let made = leftover::make(folder, path).and_then(|(draft, lock)| Ok((TempPath::try_from_path(draft)?, lock)));
     match made {
-        Ok(file) => Ok(file.into_temp_path()),
+        Ok((path, lock)) => Ok(Draft { path, lock }),
         Err(e) => Err(RecordingError::Create {
             path: path.to_path_buf(),
             detail: e.to_string(),
@@ -85,24 +97,27 @@ pub struct Claim {
     file: TempPath,
     path: PathBuf,
     published: bool,
+    lock: File,
 }
 
 impl Claim {
-    pub(super) fn stake(draft: TempPath, path: &Path, force: bool) -> Result<Self, RecordingError> {
+    pub(super) fn stake(draft: Draft, path: &Path, force: bool) -> Result<Self, RecordingError> {
         let standing = force && path.symlink_metadata().is_ok();
-        let file = if standing {
-            draft
+        let (file, lock) = if standing {
+            (draft.path, draft.lock)
         } else {
-            publish(draft, path, force)?;
-            TempPath::try_from_path(path).map_err(|e| RecordingError::Create {
+            let lock = publish(draft, path, force)?;
+            let file = TempPath::try_from_path(path).map_err(|e| RecordingError::Create {
                 path: path.to_path_buf(),
                 detail: e.to_string(),
-            })?
+            })?;
+            (file, lock)
         };
         Ok(Self {
             file,
             path: path.to_path_buf(),
             published: !standing,
+            lock,
         })
     }
 
@@ -119,27 +134,38 @@ impl Claim {
             None => std::fs::rename(&self.file, &self.path).map_err(|e| e.to_string()),
         };
         let kept_in = self.file.keep().unwrap_or_else(|e| e.path.to_path_buf());
-        named.map_err(|detail| NotNamed::new(self.path, kept_in, detail))
+        named.map_err(|detail| {
+            // It goes on growing under a draft's name.
+            std::mem::forget(self.lock);
+            NotNamed::new(self.path, kept_in, detail)
+        })
     }
 }
 
-/// Give a draft its name.
-pub(super) fn publish(draft: TempPath, path: &Path, force: bool) -> Result<(), RecordingError> {
+/// Give a draft its name. What is returned was its lock.
+pub(super) fn publish(draft: Draft, path: &Path, force: bool) -> Result<File, RecordingError> {
+    let Draft { path: draft, lock } = draft;
     let create = |detail: String| RecordingError::Create {
         path: path.to_path_buf(),
         detail,
     };
     // Again: something may stand there now.
     vacant(path, force)?;
-    if force {
-        return draft.persist(path).map_err(|e| create(e.error.to_string()));
-    }
-    match draft.persist_noclobber(path) {
-        Ok(()) => Ok(()),
+    let named = if force {
+        draft.persist(path)
+    } else {
+        draft.persist_noclobber(path)
+    };
+    match named {
+        Ok(()) => Ok(lock),
+        Err(e) if force => Err(create(e.error.to_string())),
         Err(_) if path.symlink_metadata().is_ok() => Err(RecordingError::AlreadyExists {
             path: path.to_path_buf(),
         }),
         // A file system that can neither rename without replacing nor link: nothing is there, so an ordinary rename will do.
-        Err(e) => e.path.persist(path).map_err(|e| create(e.error.to_string())),
+        Err(e) => {
+            let named = e.path.persist(path).map_err(|e| create(e.error.to_string()));
+            named.map(|()| lock)
+        }
     }
 }

@@ -38,6 +38,23 @@ pub enum RecordingError {
     Write { path: PathBuf, detail: String },
 
     #[error(
+        "cannot write to {}: {detail}\nhint: free some space there: until then readings wait in memory, and the command goes on",
+        path.display()
+    )]
+    Full { path: PathBuf, detail: String },
+
+    #[error(
+        "the last {seconds:.0} s are not in {}: {detail}\nhint: free some space there before the next run; what was flushed before can be \
+         read with `powerprof report {}`",
+        path.display(), path.display()
+    )]
+    NeverWritten {
+        path: PathBuf,
+        detail: String,
+        seconds: f64,
+    },
+
+    #[error(
         "cannot write {}: {detail}\nhint: is the disk or the quota full? nothing there was changed; choose another place with -o",
         path.display()
     )]
@@ -87,6 +104,13 @@ pub enum RecordingError {
     Version { path: PathBuf, reason: VersionError },
 
     #[error(
+        "{} is damaged, and recovered in its own place what cannot be read would be gone\nhint: `powerprof recover {} -o OTHER.h5` \
+         says what that is, and saves the rest",
+        path.display(), path.display()
+    )]
+    NotWhole { path: PathBuf },
+
+    #[error(
         "{} is damaged: {detail}\nhint: copy it again from where it was recorded; what else it holds can be looked at with \
          `h5dump`",
         path.display()
@@ -130,12 +154,23 @@ pub(super) enum Fault {
     /// What was read makes no sense.
     #[error("{0}")]
     Content(String),
+    /// A dataset or group that cannot be read.
+    #[error("{place}: {why}")]
+    At { place: String, why: Box<Fault> },
     /// What was to be written makes no sense.
     #[error("{0}")]
     Shape(String),
 }
 
 impl Fault {
+    /// The same, of this dataset or group.
+    pub(super) fn at(self, place: String) -> Self {
+        Self::At {
+            place,
+            why: Box::new(self),
+        }
+    }
+
     /// As an error of writing to `path`.
     pub(super) fn writing(self, path: &Path) -> RecordingError {
         match self {
@@ -154,6 +189,15 @@ impl Fault {
             detail: self.to_string(),
         }
     }
+}
+
+/// The operating system's words, as HDF5 quotes them.
+pub(super) fn plain_error(error: &std::io::Error) -> String {
+    let words = error.to_string();
+    let words = words
+        .split_once(" (os error")
+        .map_or(words.as_str(), |(words, _)| words);
+    words.to_lowercase()
 }
 
 /// HDF5's words, or the operating system's where HDF5 quotes them between file name and buffer address.

@@ -3,13 +3,14 @@
 
 use hdf5::Group;
 
-use super::cell::{Name, Text, Word, count, fixed, given, text};
+use super::cell::{Cell, NO_TIME, Name, Text, Word, count, fixed, given, text};
 use super::column::{Append, Column, Storage};
 use super::error::Fault;
+use super::lost::Lost;
 use super::schema::{Pace, clock, end, events, host, sampler, start, warnings};
 use super::table::TableReader;
 use crate::model::recording::{ChildExit, RunEnd};
-use crate::model::sample::{HostStream, SensorEvent, SensorEventKind, SweepStream, Times};
+use crate::model::sample::{HostStream, SensorEvent, SensorEventKind, SweepStream};
 use crate::model::time::{ClockAnchor, Timestamp};
 
 /// Refuse a stream whose columns differ in length: cut to the shortest, its rows would not fit together any more.
@@ -19,10 +20,6 @@ fn equally_long(of: &str, lengths: &[usize]) -> Result<(), Fault> {
     } else {
         Err(Fault::Shape(format!("columns of {of} have {lengths:?} rows")))
     }
-}
-
-fn timestamps(nanos: Vec<i64>) -> Vec<Timestamp> {
-    nanos.into_iter().map(Timestamp::from_nanos).collect()
 }
 
 /// [`HostStream`] on its way to the file.
@@ -89,17 +86,19 @@ impl HostTable {
     }
 }
 
-pub(super) fn read_host(root: &Group) -> Result<HostStream, Fault> {
-    let table = TableReader::open(root, host::ALL)?.cut_by(&host::T)?;
-    let counted = |spec| Ok::<_, Fault>(table.read(spec)?.into_iter().map(given).collect());
+pub(super) fn read_host(root: &Group, lost: &Lost) -> Result<HostStream, Fault> {
+    let table = TableReader::salvage(root, host::ALL, lost)?.cut_by(&host::T)?;
+    let (times, kept) = table.read_times(&host::T, &host::HALF_WIDTH)?;
+    let figures = |spec| table.read_kept::<f64>(spec, kept.as_deref());
+    let counted = |spec| {
+        let rows = table.read_kept(spec, kept.as_deref())?;
+        Ok::<_, Fault>(rows.into_iter().map(given).collect())
+    };
     Ok(HostStream {
-        times: Times {
-            t: timestamps(table.read(&host::T)?),
-            half_width_ns: table.read(&host::HALF_WIDTH)?,
-        },
-        cpu_pct: table.read(&host::CPU)?,
+        times,
+        cpu_pct: figures(&host::CPU)?,
         memory_used_bytes: counted(&host::MEMORY_USED)?,
-        tree_cpu_pct: table.read(&host::TREE_CPU)?,
+        tree_cpu_pct: figures(&host::TREE_CPU)?,
         tree_memory_bytes: counted(&host::TREE_MEMORY)?,
         tree_processes: counted(&host::TREE_PROCESSES)?,
     })
@@ -138,12 +137,13 @@ impl SweepTable {
     }
 }
 
-pub(super) fn read_sweeps(root: &Group) -> Result<SweepStream, Fault> {
-    let table = TableReader::open(root, sampler::ALL)?.cut_by(&sampler::DUE)?;
+pub(super) fn read_sweeps(root: &Group, lost: &Lost) -> Result<SweepStream, Fault> {
+    let table = TableReader::salvage(root, sampler::ALL, lost)?.cut_by(&sampler::DUE)?;
+    let (due, kept) = table.read_times(&sampler::DUE, &sampler::LATE)?;
     Ok(SweepStream {
-        due: timestamps(table.read(&sampler::DUE)?),
-        late_ns: table.read(&sampler::LATE)?,
-        busy_ns: table.read(&sampler::BUSY)?,
+        due: due.t,
+        late_ns: due.half_width_ns,
+        busy_ns: table.read_kept(&sampler::BUSY, kept.as_deref())?,
     })
 }
 
@@ -175,12 +175,14 @@ impl ClockTable {
     }
 }
 
-pub(super) fn read_anchors(root: &Group) -> Result<Vec<ClockAnchor>, Fault> {
-    let table = TableReader::open(root, clock::ALL)?.cut_by(&clock::MONOTONIC)?;
+pub(super) fn read_anchors(root: &Group, lost: &Lost) -> Result<Vec<ClockAnchor>, Fault> {
+    let table = TableReader::salvage(root, clock::ALL, lost)?.cut_by(&clock::MONOTONIC)?;
     let monotonic: Vec<i64> = table.read(&clock::MONOTONIC)?;
     let realtime: Vec<i64> = table.read(&clock::REALTIME)?;
     let boottime: Vec<i64> = table.read(&clock::BOOTTIME)?;
+    let whole = |&i: &usize| [monotonic[i], realtime[i], boottime[i]].iter().all(|t| *t != NO_TIME);
     Ok((0..table.rows())
+        .filter(whole)
         .map(|i| ClockAnchor {
             monotonic: Timestamp::from_nanos(monotonic[i]),
             realtime_ns: realtime[i],
@@ -220,15 +222,15 @@ impl EventTable {
     }
 }
 
-pub(super) fn read_events(root: &Group) -> Result<Vec<SensorEvent>, Fault> {
-    let table = TableReader::open(root, events::ALL)?
-        .cut_by(&events::T)?
-        .cut_at_blank::<8>(&events::KIND)?;
+pub(super) fn read_events(root: &Group, lost: &Lost) -> Result<Vec<SensorEvent>, Fault> {
+    let table = TableReader::salvage(root, events::ALL, lost)?.cut_by(&events::T)?;
     let t: Vec<i64> = table.read(&events::T)?;
     let device: Vec<Name> = table.read(&events::DEVICE)?;
     let kind: Vec<Word> = table.read(&events::KIND)?;
     let detail: Vec<Text> = table.read(&events::DETAIL)?;
     (0..table.rows())
+        // The place of a row may be there, and its time or text not.
+        .filter(|&i| t[i] != NO_TIME && !kind[i].is_empty())
         .map(|i| {
             let word = text(&kind[i]);
             Ok(SensorEvent {
@@ -267,13 +269,12 @@ impl WarningTable {
     }
 }
 
-pub(super) fn read_warnings(root: &Group) -> Result<Vec<(Timestamp, String)>, Fault> {
-    let table = TableReader::open(root, warnings::ALL)?.cut_by(&warnings::T)?;
-    let texts: Vec<Text> = table.read(&warnings::TEXT)?;
-    Ok(timestamps(table.read(&warnings::T)?)
-        .into_iter()
-        .zip(texts.iter().map(text))
-        .collect())
+pub(super) fn read_warnings(root: &Group, lost: &Lost) -> Result<Vec<(Timestamp, String)>, Fault> {
+    let table = TableReader::salvage(root, warnings::ALL, lost)?.cut_by(&warnings::T)?;
+    let (t, texts): (Vec<i64>, Vec<Text>) = (table.read(&warnings::T)?, table.read(&warnings::TEXT)?);
+    let rows = t.into_iter().map(Timestamp::from_nanos).zip(texts.iter().map(text));
+    // The place of a row may be there, and its text not.
+    Ok(rows.filter(|(_, text)| !text.is_empty()).collect())
 }
 
 /// The release of the command: known only when the sensors run already.
@@ -298,8 +299,8 @@ impl StartTable {
 }
 
 /// When the command was released; `None` where the recorder was killed before that, or the log is somebody else's.
-pub(super) fn read_start(root: &Group) -> Result<Option<Timestamp>, Fault> {
-    let table = TableReader::open(root, start::ALL)?.cut_by(&start::T)?;
+pub(super) fn read_start(root: &Group, lost: &Lost) -> Result<Option<Timestamp>, Fault> {
+    let table = TableReader::salvage(root, start::ALL, lost)?.cut_by(&start::T)?;
     Ok(table.last(&start::T)?.map(Timestamp::from_nanos))
 }
 
@@ -337,12 +338,12 @@ impl EndTable {
 }
 
 /// How the run ended; `None` where the recording was cut off.
-pub(super) fn read_end(root: &Group) -> Result<Option<RunEnd>, Fault> {
-    let table = TableReader::open(root, end::ALL)?.cut_by(&end::T)?;
+pub(super) fn read_end(root: &Group, lost: &Lost) -> Result<Option<RunEnd>, Fault> {
+    let table = TableReader::salvage(root, end::ALL, lost)?.cut_by(&end::T)?;
     let (Some(t), Some(kind), Some(value)) = (
         table.last::<i64>(&end::T)?,
         table.last::<Word>(&end::KIND)?,
-        table.last(&end::VALUE)?,
+        table.last::<i32>(&end::VALUE)?.filter(|value| *value != i32::missing()),
     ) else {
         return Ok(None);
     };

@@ -10,6 +10,7 @@ use hdf5::Group;
 use super::cell::{NO_ROW, Name, Text, Word, count, fixed, given, text};
 use super::column::{Append, Column, Storage};
 use super::error::Fault;
+use super::lost::Lost;
 use super::schema::{Pace, bad_lines, device_lists, marker_faults, markers};
 use super::table::TableReader;
 use crate::model::marker::{MarkerEvent, MarkerFaults, MarkerVerb};
@@ -106,9 +107,11 @@ impl MarkerTable {
     }
 }
 
-/// All markers, in the order in which they were heard.
-pub(super) fn read(root: &Group) -> Result<Vec<MarkerEvent>, Fault> {
-    let mut table = TableReader::open(root, markers::ALL)?
+/// All markers, in the order in which they were heard. Without their numbers they still are markers; without anything else they are none.
+pub(super) fn read(root: &Group, lost: &Lost) -> Result<Vec<MarkerEvent>, Fault> {
+    let mut numbers = TableReader::salvage(root, markers::ALL, lost)?;
+    let mut table = numbers
+        .strictly()
         .cut_by(&markers::ARRIVAL)?
         .cut_by(&markers::T)?
         .cut_at_blank::<8>(&markers::VERB)?
@@ -127,15 +130,17 @@ pub(super) fn read(root: &Group) -> Result<Vec<MarkerEvent>, Fault> {
     let stamped: Vec<bool> = table.read(&markers::STAMPED)?;
     let name: Vec<Name> = table.read(&markers::NAME)?;
     let rank: Vec<u32> = table.read(&markers::RANK)?;
-    let index: Vec<u64> = table.read(&markers::INDEX)?;
-    let samples: Vec<u64> = table.read(&markers::SAMPLES)?;
-    let tokens: Vec<u64> = table.read(&markers::TOKENS)?;
-    let value: Vec<f64> = table.read(&markers::VALUE)?;
+    numbers.truncate(table.rows());
+    let value: Vec<f64> = numbers.read(&markers::VALUE)?;
+    // A metric has its number always, and NaN is one, unless there may be some that cannot be read.
+    let always_given = !lost.has(markers::VALUE.path);
+    let index: Vec<u64> = numbers.read(&markers::INDEX)?;
+    let samples: Vec<u64> = numbers.read(&markers::SAMPLES)?;
+    let tokens: Vec<u64> = numbers.read(&markers::TOKENS)?;
     (0..table.rows())
         .map(|i| {
             let verb = verb(&verbs[i])?;
-            // A metric has its number always, and NaN is one.
-            let is_given = verb == MarkerVerb::Metric || !value[i].is_nan();
+            let is_given = verb == MarkerVerb::Metric && always_given || !value[i].is_nan();
             Ok(MarkerEvent {
                 t: Timestamp::from_nanos(t[i]),
                 arrival: Timestamp::from_nanos(arrival[i]),
@@ -213,13 +218,11 @@ impl FaultTable {
 }
 
 /// The last counts; those of a quiet pipe where there are none.
-pub(super) fn read_faults(root: &Group) -> Result<MarkerFaults, Fault> {
-    let table = TableReader::open(root, marker_faults::ALL)?;
-    let texts: Vec<Text> = TableReader::open(root, bad_lines::ALL)?.read(&bad_lines::TEXT)?;
-    let (Some(bad_lines), Some(dropped)) = (
-        table.last(&marker_faults::BAD_LINES)?,
-        table.last(&marker_faults::DROPPED)?,
-    ) else {
+pub(super) fn read_faults(root: &Group, lost: &Lost) -> Result<MarkerFaults, Fault> {
+    let table = TableReader::salvage(root, marker_faults::ALL, lost)?;
+    let texts: Vec<Text> = TableReader::salvage(root, bad_lines::ALL, lost)?.read(&bad_lines::TEXT)?;
+    let last = |spec| Ok::<_, Fault>(table.last(spec)?.and_then(given));
+    let (Some(bad_lines), Some(dropped)) = (last(&marker_faults::BAD_LINES)?, last(&marker_faults::DROPPED)?) else {
         return Ok(MarkerFaults::default());
     };
     let first = table.last(&marker_faults::FIRST_EXAMPLE)?.unwrap_or(0u32) as usize;
@@ -227,6 +230,12 @@ pub(super) fn read_faults(root: &Group) -> Result<MarkerFaults, Fault> {
     Ok(MarkerFaults {
         bad_lines,
         dropped,
-        examples: texts.iter().skip(first).take(examples).map(text).collect(),
+        examples: texts
+            .iter()
+            .skip(first)
+            .take(examples)
+            .map(text)
+            .filter(|text| !text.is_empty())
+            .collect(),
     })
 }

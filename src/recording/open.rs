@@ -61,6 +61,11 @@ pub(super) fn open(path: &Path) -> Result<File, RecordingError> {
     }
 }
 
+/// Whether nothing was ever written to it, or it was killed while it was written at once, from what is somewhere else.
+pub(super) fn was_never_a_recording(path: &Path) -> bool {
+    matches!(state(path), Err(RecordingError::Empty { .. }) | Ok(State::LeftOpen))
+}
+
 fn builder() -> FileBuilder {
     let mut builder = File::with_options();
     builder.with_fapl(|p| p.metadata_read_attempts(READ_ATTEMPTS).file_locking(LOCKING));

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use hdf5::{File, Group};
 
 use super::error::{Fault, RecordingError};
+use super::lost::Lost;
 use super::open::open;
 use super::{baseline, device, journal, markers, run, samples, streams, version};
 use crate::model::device::Device;
@@ -42,13 +43,14 @@ impl Reader {
 
     /// Everything but the devices' readings.
     pub fn recording(&self) -> Result<Recording, RecordingError> {
-        let devices = self.devices()?;
+        let lost = Lost::default();
+        let devices = self.devices(&lost)?;
         let mut run = self.run()?;
-        let (end, imported) = (self.end()?, self.imported()?);
+        let (end, imported) = (self.end(&lost)?, self.imported()?);
         run.ended = end.map(|end| end.ended);
         run.exit = end.map(|end| end.exit).filter(|_| !imported);
         run.complete = end.is_some();
-        let common = self.common()?;
+        let common = self.common(&lost)?;
         if let Some(released) = common.released {
             run.started_realtime_ns = realtime_at(released, &run, &common.anchors);
             run.started = released;
@@ -59,6 +61,7 @@ impl Reader {
             .into_iter()
             .map(|(_, text)| text)
             .chain(self.notice.clone())
+            .chain(lost.told(&self.path))
             .collect();
         Ok(Recording {
             run,
@@ -75,20 +78,23 @@ impl Reader {
         })
     }
 
-    /// All readings of one device of this recording.
+    /// All readings of one device of this recording that can be read.
     pub fn streams(&self, device: &Device) -> Result<DeviceStreams, RecordingError> {
         self.with_group(device, |group| {
+            let lost = Lost::default();
             Ok(DeviceStreams {
-                power: streams::read_power(group)?,
-                state: streams::read_state(group)?,
-                samples: samples::read(group)?,
+                power: streams::read_power(group, &lost)?,
+                state: streams::read_state(group, &lost)?,
+                samples: samples::read(group, &lost)?,
+                unreadable: lost.told(&self.path),
             })
         })
     }
 
     /// Which columns a device of this recording has.
     pub fn columns(&self, device: &Device) -> Result<Columns, RecordingError> {
-        self.with_group(device, streams::read_columns)
+        // What of them cannot be read, their readings tell.
+        self.with_group(device, |group| Ok(streams::read_columns(group, &Lost::default())))
     }
 
     /// Whether `import` made this file from a log.
@@ -101,21 +107,39 @@ impl Reader {
         self.read(run::recovered(&self.file))
     }
 
+    /// When the command was released; an error where that cannot be read.
+    pub(super) fn started(&self) -> Result<Option<Timestamp>, RecordingError> {
+        let lost = Lost::default();
+        let started = self.read(journal::read_start(&self.file, &lost))?;
+        match lost.told(&self.path) {
+            None => Ok(started),
+            Some(detail) => Err(RecordingError::Damaged {
+                path: self.path.clone(),
+                detail,
+            }),
+        }
+    }
+
     pub(super) fn run(&self) -> Result<RunInfo, RecordingError> {
         self.read(run::read(&self.file))
     }
 
-    pub(super) fn devices(&self) -> Result<Vec<Device>, RecordingError> {
-        self.read(device::read_all(&self.file))
+    pub(super) fn devices(&self, lost: &Lost) -> Result<Vec<Device>, RecordingError> {
+        self.read(device::read_all(&self.file, lost))
     }
 
-    pub(super) fn end(&self) -> Result<Option<RunEnd>, RecordingError> {
-        self.read(journal::read_end(&self.file))
+    pub(super) fn end(&self, lost: &Lost) -> Result<Option<RunEnd>, RecordingError> {
+        self.read(journal::read_end(&self.file, lost))
     }
 
     /// Everything that comes in pieces, but for the devices' readings.
-    pub(super) fn common(&self) -> Result<Chunk, RecordingError> {
-        self.read(read_common(&self.file))
+    pub(super) fn common(&self, lost: &Lost) -> Result<Chunk, RecordingError> {
+        self.read(read_common(&self.file, lost))
+    }
+
+    /// What `lost` has to say of this file.
+    pub(super) fn told(&self, lost: &Lost) -> Option<String> {
+        lost.told(&self.path)
     }
 
     /// The latest time in the file. Rows are in the order of time, so the last of each table will do; markers count by
@@ -135,7 +159,9 @@ impl Reader {
         .flatten()
         .fold(run.started, Timestamp::max);
         for device in devices {
-            last = last.max(self.with_group(device, streams::last_seen)?.unwrap_or(last));
+            // What of them cannot be read, their readings tell.
+            let seen = self.with_group(device, |group| streams::last_seen(group, &Lost::default()));
+            last = last.max(seen?.unwrap_or(last));
         }
         Ok(last)
     }
@@ -158,17 +184,17 @@ fn realtime_at(t: Timestamp, run: &RunInfo, anchors: &[ClockAnchor]) -> i64 {
     })
 }
 
-fn read_common(root: &Group) -> Result<Chunk, Fault> {
+fn read_common(root: &Group, lost: &Lost) -> Result<Chunk, Fault> {
     Ok(Chunk {
-        released: journal::read_start(root)?,
-        baseline: baseline::read(root)?,
+        markers: markers::read(root, lost)?,
+        released: journal::read_start(root, lost)?,
+        baseline: baseline::read(root, lost)?,
         devices: Vec::new(),
-        host: journal::read_host(root)?,
-        sweeps: journal::read_sweeps(root)?,
-        anchors: journal::read_anchors(root)?,
-        markers: markers::read(root)?,
-        marker_faults: Some(markers::read_faults(root)?),
-        events: journal::read_events(root)?,
-        warnings: journal::read_warnings(root)?,
+        host: journal::read_host(root, lost)?,
+        sweeps: journal::read_sweeps(root, lost)?,
+        anchors: journal::read_anchors(root, lost)?,
+        marker_faults: Some(markers::read_faults(root, lost)?),
+        events: journal::read_events(root, lost)?,
+        warnings: journal::read_warnings(root, lost)?,
     })
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::RecordingError;
 use super::column::Storage;
 use super::draft::{draft, publish, vacant};
+use super::lost::Lost;
 use super::reader::Reader;
 use super::run::Origin;
 use super::writer::Writer;
@@ -25,6 +26,8 @@ pub struct Recovered {
     pub readings: u64,
     /// Markers that were saved.
     pub markers: u64,
+    /// What could not be read, as warnings: it is not in the new file.
+    pub unreadable: Vec<String>,
 }
 
 /// Copy what can be read of `path` to `out`, or in its own place where there is no `out`.
@@ -34,14 +37,20 @@ pub fn recover(path: &Path, out: Option<&Path>, force: bool) -> Result<Recovered
     vacant(target, force || in_place)?;
     let reader = Reader::open(path)?;
     let run = reader.run()?;
+    let lost = Lost::default();
     let devices: Vec<(Device, Columns)> = reader
-        .devices()?
+        .devices(&lost)?
         .into_iter()
         .map(|device| reader.columns(&device).map(|columns| (device, columns)))
         .collect::<Result<_, _>>()?;
     let draft = draft(target)?;
-    let recovered = copy(&reader, &run, &devices, &draft).map_err(|e| e.of_draft(target))?;
-    publish(draft, target, force || in_place)?;
+    let recovered = copy(&reader, &run, &devices, &lost, &draft).map_err(|e| e.of_draft(target))?;
+    if in_place && !recovered.unreadable.is_empty() {
+        return Err(RecordingError::NotWhole {
+            path: path.to_path_buf(),
+        });
+    }
+    publish(draft, target, force || in_place).map(drop)?;
     Ok(Recovered {
         path: target.to_path_buf(),
         ..recovered
@@ -52,6 +61,7 @@ fn copy(
     reader: &Reader,
     run: &RunInfo,
     devices: &[(Device, Columns)],
+    lost: &Lost,
     target: &Path,
 ) -> Result<Recovered, RecordingError> {
     let origin = Origin {
@@ -59,23 +69,29 @@ fn copy(
         imported: reader.imported()?,
     };
     let mut writer = Writer::create_at(target, run, devices, Storage::AtOnce, origin)?;
-    let common = reader.common()?;
+    let common = reader.common(lost)?;
     let markers = common.markers.len() as u64;
     writer.append(&common)?;
     drop(common);
-    let mut readings = 0;
+    let (mut readings, mut unreadable) = (0, Vec::new());
     for (position, (device, _)) in devices.iter().enumerate() {
         // One device in memory at a time.
         let mut streams = vec![DeviceStreams::default(); devices.len()];
         streams[position] = reader.streams(device)?;
         readings += streams[position].power.times.len() as u64;
+        unreadable.extend(streams[position].unreadable.take());
         writer.append(&Chunk {
             devices: streams,
             ..Chunk::default()
         })?;
         writer.flush()?;
     }
-    let end = reader.end()?;
+    let end = reader.end(lost)?;
+    unreadable.extend(reader.told(lost));
+    writer.append(&Chunk {
+        warnings: unreadable.iter().map(|what| (run.started, what.clone())).collect(),
+        ..Chunk::default()
+    })?;
     match end {
         Some(end) => writer.finish(end)?,
         None => {
@@ -88,5 +104,6 @@ fn copy(
         complete: end.is_some(),
         readings,
         markers,
+        unreadable,
     })
 }

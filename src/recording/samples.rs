@@ -4,12 +4,13 @@
 
 use hdf5::Group;
 
-use super::cell::{Word, fixed, text};
+use super::cell::{NO_TIME, Word, fixed, text};
 use super::column::{Append, Column, Storage};
 use super::error::Fault;
+use super::lost::Lost;
 use super::schema::{Pace, sample_calls, samples};
-use super::table::{TableReader, dataset};
-use crate::model::sample::{Columns, SampleCalls, SampleOutcome, SampleStream, Times};
+use super::table::{self, TableReader, keep};
+use crate::model::sample::{Columns, SampleCalls, SampleOutcome, SampleStream};
 use crate::model::time::Timestamp;
 
 /// [`SampleStream`] on its way to the file.
@@ -81,51 +82,51 @@ impl SampleTables {
 }
 
 /// Whether the file has a place for samples of this device.
-pub(super) fn present(device: &Group) -> Result<bool, Fault> {
-    Ok(dataset(device, &samples::T)?.is_some())
+pub(super) fn present(device: &Group, lost: &Lost) -> bool {
+    table::present(device, &samples::T, lost)
 }
 
-/// The samples of a device; none where it has no such tables.
-pub(super) fn read(device: &Group) -> Result<SampleStream, Fault> {
-    if !present(device)? {
+/// The samples of a device, as far as they can be read; none where it has no such tables.
+pub(super) fn read(device: &Group, lost: &Lost) -> Result<SampleStream, Fault> {
+    if !present(device, lost) {
         return Ok(SampleStream::default());
     }
-    let table = TableReader::open(device, samples::ALL)?.cut_by(&samples::T)?;
+    let table = TableReader::salvage(device, samples::ALL, lost)?.cut_by(&samples::T)?;
+    let (mut t, mut watts): (Vec<i64>, Vec<f64>) = (table.read(&samples::T)?, table.read(&samples::WATTS)?);
+    let usable = |(t, watts): (&i64, &f64)| *t != NO_TIME && watts.is_finite();
+    if let Some(kept) = table.kept(t.iter().zip(&watts).map(usable)) {
+        keep(&mut t, &kept);
+        keep(&mut watts, &kept);
+    }
     Ok(SampleStream {
-        t: timestamps(table.read(&samples::T)?),
-        watts: table.read(&samples::WATTS)?,
-        calls: read_calls(device)?,
+        t: t.into_iter().map(Timestamp::from_nanos).collect(),
+        watts,
+        calls: read_calls(device, lost)?,
     })
 }
 
-fn read_calls(device: &Group) -> Result<SampleCalls, Fault> {
-    let table = TableReader::open(device, sample_calls::ALL)?.cut_by(&sample_calls::T)?;
-    let words: Vec<Word> = table.read(&sample_calls::OUTCOME)?;
+fn read_calls(device: &Group, lost: &Lost) -> Result<SampleCalls, Fault> {
+    let table = TableReader::salvage(device, sample_calls::ALL, lost)?.cut_by(&sample_calls::T)?;
+    let (times, kept) = table.read_times(&sample_calls::T, &sample_calls::HALF_WIDTH)?;
+    let words: Vec<Word> = table.read_kept(&sample_calls::OUTCOME, kept.as_deref())?;
     let outcome = |word: &Word| match text(word).as_str() {
         // The place was made and not filled: the recorder was killed in between.
         "" => Ok(SampleOutcome::Failed),
         word => SampleOutcome::parse(word).ok_or_else(|| Fault::Content(format!("unknown outcome `{word}` of a call"))),
     };
     Ok(SampleCalls {
-        times: Times {
-            t: timestamps(table.read(&sample_calls::T)?),
-            half_width_ns: table.read(&sample_calls::HALF_WIDTH)?,
-        },
+        times,
         outcome: words.iter().map(outcome).collect::<Result<_, Fault>>()?,
-        taken: table.read(&sample_calls::TAKEN)?,
-        dropped: table.read(&sample_calls::DROPPED)?,
+        taken: table.read_kept(&sample_calls::TAKEN, kept.as_deref())?,
+        dropped: table.read_kept(&sample_calls::DROPPED, kept.as_deref())?,
     })
 }
 
-fn timestamps(nanos: Vec<i64>) -> Vec<Timestamp> {
-    nanos.into_iter().map(Timestamp::from_nanos).collect()
-}
-
 /// The time of the last call in the file.
-pub(super) fn last_seen(device: &Group) -> Result<Option<Timestamp>, Fault> {
-    if !present(device)? {
+pub(super) fn last_seen(device: &Group, lost: &Lost) -> Result<Option<Timestamp>, Fault> {
+    if !present(device, lost) {
         return Ok(None);
     }
-    let table = TableReader::open(device, sample_calls::ALL)?.cut_by(&sample_calls::T)?;
+    let table = TableReader::salvage(device, sample_calls::ALL, lost)?.cut_by(&sample_calls::T)?;
     Ok(table.last(&sample_calls::T)?.map(Timestamp::from_nanos))
 }

@@ -8,9 +8,10 @@ use super::attributes::{get, get_if, set, set_if, set_text};
 use super::cell::{Cell, count, given};
 use super::column::{Append, Column, Storage};
 use super::error::Fault;
+use super::lost::Lost;
 use super::samples;
 use super::schema::{ColumnSpec, Pace, power, state};
-use super::table::{TableReader, dataset};
+use super::table::{TableReader, dataset, place, present};
 use crate::model::sample::{Columns, CounterUnit, PowerStream, StateStream, Times};
 use crate::model::time::Timestamp;
 
@@ -66,13 +67,6 @@ fn extend_times(
             of.path
         )))
     }
-}
-
-fn read_times(table: &TableReader<'_>, t: &ColumnSpec, half_width: &ColumnSpec) -> Result<Times, Fault> {
-    Ok(Times {
-        t: table.read::<i64>(t)?.into_iter().map(Timestamp::from_nanos).collect(),
-        half_width_ns: table.read(half_width)?,
-    })
 }
 
 /// The fast stream on its way to the file.
@@ -149,22 +143,30 @@ fn write_counter_unit(column: &Column<u64>, unit: CounterUnit) -> Result<(), Fau
     set_if(dataset, "wraps_at", unit.wraps_at)
 }
 
-/// The fast stream of a device.
-pub(super) fn read_power(device: &Group) -> Result<PowerStream, Fault> {
-    let (t, half_width) = if dataset(device, &power::T)?.is_some() {
+/// The fast stream of a device, as far as it can be read.
+pub(super) fn read_power(device: &Group, lost: &Lost) -> Result<PowerStream, Fault> {
+    let (t, half_width) = if present(device, &power::T, lost) {
         (power::T, power::HALF_WIDTH)
     } else {
         (power::ENERGY_T, power::ENERGY_HALF_WIDTH)
     };
-    let table = TableReader::open(device, power::ALL)?.cut_by(&t)?;
-    let unit = read_counter_unit(device)?;
+    let table = TableReader::salvage(device, power::ALL, lost)?.cut_by(&t)?;
+    let (times, kept) = table.read_times(&t, &half_width)?;
+    let figures = |spec| table.read_kept_if_there(spec, kept.as_deref());
+    let mut counter: Vec<u64> = table.read_kept_if_there(&power::COUNTER, kept.as_deref())?;
+    let unit = read_counter_unit(device).unwrap_or_else(|fault| {
+        // Counts of nobody knows what.
+        lost.note(&place(device, power::COUNTER.path), 0..0, 0, &fault);
+        counter.clear();
+        None
+    });
     Ok(PowerStream {
-        times: read_times(&table, &t, &half_width)?,
-        watts: table.read_if_there(&power::WATTS)?,
-        average_watts: table.read_if_there(&power::AVERAGE_WATTS)?,
-        counter: table.read_if_there(&power::COUNTER)?.into_iter().map(given).collect(),
+        watts: figures(&power::WATTS)?,
+        average_watts: figures(&power::AVERAGE_WATTS)?,
+        counter: counter.into_iter().map(given).collect(),
         counter_unit_joules: unit.map_or(0.0, |u| u.joules),
         counter_wraps_at: unit.and_then(|u| u.wraps_at),
+        times,
     })
 }
 
@@ -266,56 +268,61 @@ fn has_state(columns: &Columns) -> bool {
         || columns.power_limit
 }
 
-/// The slow stream of a device; empty where it has none.
-pub(super) fn read_state(device: &Group) -> Result<StateStream, Fault> {
-    let table = TableReader::open(device, state::ALL)?.cut_by(&state::T)?;
-    if dataset(device, &state::T)?.is_none() {
+/// The slow stream of a device, as far as it can be read; empty where it has none.
+pub(super) fn read_state(device: &Group, lost: &Lost) -> Result<StateStream, Fault> {
+    if !present(device, &state::T, lost) {
         return Ok(StateStream::default());
     }
-    let counted = |spec| Ok::<_, Fault>(table.read_if_there(spec)?.into_iter().map(given).collect());
+    let table = TableReader::salvage(device, state::ALL, lost)?.cut_by(&state::T)?;
+    let (times, kept) = table.read_times(&state::T, &state::HALF_WIDTH)?;
+    let figures = |spec| table.read_kept_if_there(spec, kept.as_deref());
+    let counted = |spec| {
+        let rows = table.read_kept_if_there(spec, kept.as_deref())?;
+        Ok::<_, Fault>(rows.into_iter().map(given).collect())
+    };
     Ok(StateStream {
-        times: read_times(&table, &state::T, &state::HALF_WIDTH)?,
-        utilization_pct: table.read_if_there(&state::UTILIZATION)?,
-        memory_utilization_pct: table.read_if_there(&state::MEMORY_UTILIZATION)?,
+        utilization_pct: figures(&state::UTILIZATION)?,
+        memory_utilization_pct: figures(&state::MEMORY_UTILIZATION)?,
         memory_used_bytes: counted(&state::MEMORY_USED)?,
-        temperature_c: table.read_if_there(&state::TEMPERATURE)?,
-        sm_clock_mhz: table.read_if_there(&state::SM_CLOCK)?,
-        memory_clock_mhz: table.read_if_there(&state::MEMORY_CLOCK)?,
+        temperature_c: figures(&state::TEMPERATURE)?,
+        sm_clock_mhz: figures(&state::SM_CLOCK)?,
+        memory_clock_mhz: figures(&state::MEMORY_CLOCK)?,
         throttle_reasons: counted(&state::THROTTLE_REASONS)?,
-        power_limit_watts: table.read_if_there(&state::POWER_LIMIT)?,
+        power_limit_watts: figures(&state::POWER_LIMIT)?,
+        times,
     })
 }
 
 /// Which columns a device gave.
-pub(super) fn read_columns(device: &Group) -> Result<Columns, Fault> {
-    let there = |spec| Ok::<_, Fault>(dataset(device, spec)?.is_some());
-    Ok(Columns {
-        watts: there(&power::WATTS)?,
-        average_watts: there(&power::AVERAGE_WATTS)?,
-        counter: read_counter_unit(device)?,
-        utilization: there(&state::UTILIZATION)?,
-        memory_utilization: there(&state::MEMORY_UTILIZATION)?,
-        memory_used: there(&state::MEMORY_USED)?,
-        temperature: there(&state::TEMPERATURE)?,
-        sm_clock: there(&state::SM_CLOCK)?,
-        memory_clock: there(&state::MEMORY_CLOCK)?,
-        throttle_reasons: there(&state::THROTTLE_REASONS)?,
-        power_limit: there(&state::POWER_LIMIT)?,
-        samples: samples::present(device)?,
-    })
+pub(super) fn read_columns(device: &Group, lost: &Lost) -> Columns {
+    let there = |spec| present(device, spec, lost);
+    Columns {
+        watts: there(&power::WATTS),
+        average_watts: there(&power::AVERAGE_WATTS),
+        counter: read_counter_unit(device).unwrap_or(None),
+        utilization: there(&state::UTILIZATION),
+        memory_utilization: there(&state::MEMORY_UTILIZATION),
+        memory_used: there(&state::MEMORY_USED),
+        temperature: there(&state::TEMPERATURE),
+        sm_clock: there(&state::SM_CLOCK),
+        memory_clock: there(&state::MEMORY_CLOCK),
+        throttle_reasons: there(&state::THROTTLE_REASONS),
+        power_limit: there(&state::POWER_LIMIT),
+        samples: samples::present(device, lost),
+    }
 }
 
 /// The time of the last reading in the file.
-pub(super) fn last_seen(device: &Group) -> Result<Option<Timestamp>, Fault> {
-    let mut last = samples::last_seen(device)?.map(Timestamp::as_nanos);
+pub(super) fn last_seen(device: &Group, lost: &Lost) -> Result<Option<Timestamp>, Fault> {
+    let mut last = samples::last_seen(device, lost)?.map(Timestamp::as_nanos);
     let tables = [
         (&power::T, power::ALL),
         (&power::ENERGY_T, power::ALL),
         (&state::T, state::ALL),
     ];
     for (t, all) in tables {
-        if dataset(device, t)?.is_some() {
-            last = last.max(TableReader::open(device, all)?.cut_by(t)?.last::<i64>(t)?);
+        if present(device, t, lost) {
+            last = last.max(TableReader::salvage(device, all, lost)?.cut_by(t)?.last::<i64>(t)?);
         }
     }
     Ok(last.map(Timestamp::from_nanos))

@@ -57,8 +57,8 @@ impl Trace {
     fn restore(&mut self, path: &Path) -> anyhow::Result<()> {
         let draft = draft(path)?;
         self.0.rewind()?;
-        io::copy(&mut self.0, &mut File::create(&draft)?)?;
-        Ok(publish(draft, path, false)?)
+        io::copy(&mut self.0, &mut File::create(&*draft)?)?;
+        Ok(publish(draft, path, false).map(drop)?)
     }
 }
 

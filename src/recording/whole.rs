@@ -29,7 +29,7 @@ pub fn write_whole(
     vacant(path, force)?;
     let draft = draft(path)?;
     fill(&draft, run, devices, common, ended).map_err(|e| e.of_draft(path))?;
-    publish(draft, path, force)
+    publish(draft, path, force).map(drop)
 }
 
 fn fill(

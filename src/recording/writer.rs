@@ -5,7 +5,7 @@
 //! the process be killed at any later instant. Rows gather in memory between flushes; the caller decides when to flush, and loses at most what came after.
 //!
 //! Invariants: groups, columns and attributes are all made before single-writer mode begins; the end of the run is a row like
-//! any other; an error leaves the rows pending, so that a later flush may succeed (a disk that was full for a while).
+//! any other. A full disk is met before HDF5 writes ([`Room`]), and leaves the rows pending; after an error of HDF5 itself nothing is promised.
 //! A file that grows is one of pages ([`PAGE`]), so that a kill in the middle of a write breaks nothing.
 //! A file that could not be written is never closed: closing it would take its mark off, and leave a file that claims to be
 //! longer than it is.
@@ -16,29 +16,33 @@ use std::path::{Path, PathBuf};
 use hdf5::File;
 use hdf5::file::{FileSpaceStrategy, LibraryVersion};
 
-use super::baseline::BaselineTable;
-use super::column::{Append, Storage};
+use super::column::Storage;
+use super::device;
 use super::draft::{Claim, draft, vacant};
-use super::error::{Fault, RecordingError};
-use super::journal::{ClockTable, EndTable, EventTable, HostTable, StartTable, SweepTable, WarningTable};
-use super::markers::{FaultTable, MarkerTable};
+use super::error::{Fault, RecordingError, plain_error};
 use super::open::{LOCKING, close_on_exec};
+use super::room::Room;
 use super::run::Origin;
-use super::samples::SampleTables;
-use super::streams::{PowerTable, StateTable};
-use super::{device, run};
+use super::tables::Tables;
 use crate::model::device::Device;
 use crate::model::recording::{Chunk, RunEnd, RunInfo};
 use crate::model::sample::Columns;
 
 /// Rows of one column that may wait in memory: a flood of markers between two flushes must not fill it.
 const MOST_PENDING: usize = 1 << 14;
+/// So many of them are written at once where there is room, and fewer where there is little.
+const PORTIONS: [usize; 3] = [MOST_PENDING, MOST_PENDING >> 4, MOST_PENDING >> 8];
 
 /// Linux ends a `write` between two pages of its cache where the process is being killed (`generic_perform_write`, mm/filemap.c):
 /// what lies in two pages may then be half new and half old. A block of metadata fails its checksum, a compressed block that was
 /// written in its old place cannot be unpacked. What lies within a page is written as a whole or not at all. All page sizes of Linux
 /// are multiples of this one.
 const PAGE: u64 = 4096;
+/// A file without rows, and what each device adds to it.
+const EMPTY: u64 = 1 << 16;
+const EMPTY_DEVICE: u64 = 1 << 14;
+/// For what closing the file writes.
+const SPARE: u64 = 1 << 16;
 /// In a file of pages nothing that is shorter than a page crosses the end of one.
 const IN_PAGES: FileSpaceStrategy = FileSpaceStrategy::FreeSpaceManager {
     paged: true,
@@ -52,27 +56,25 @@ pub struct Writer {
     path: PathBuf,
     /// Whether the last attempt to write failed.
     failed: bool,
+    /// Where the file grows.
+    room: Option<Room>,
+    /// Ids.
+    devices: Vec<String>,
+}
+
+/// Why rows were not written.
+#[derive(Debug)]
+pub enum Unwritten {
+    /// There is no room for them. Nothing was touched, and the same call may be made again.
+    Full(RecordingError),
+    /// Writing failed: the file is best left as it is.
+    Broken(RecordingError),
 }
 
 /// The open file. Tables before the file: HDF5 closes it when its last handle goes.
 struct Open {
     tables: Tables,
     file: File,
-}
-
-/// Everything that gets rows.
-struct Tables {
-    devices: Vec<(PowerTable, Option<StateTable>, Option<SampleTables>)>,
-    host: HostTable,
-    sweeps: SweepTable,
-    anchors: ClockTable,
-    markers: MarkerTable,
-    faults: FaultTable,
-    events: EventTable,
-    warnings: WarningTable,
-    start: StartTable,
-    baseline: BaselineTable,
-    end: EndTable,
 }
 
 impl Writer {
@@ -103,10 +105,18 @@ impl Writer {
     ) -> Result<(Self, Claim), RecordingError> {
         vacant(path, force)?;
         let draft = draft(path)?;
+        let empty = EMPTY + EMPTY_DEVICE * devices.len() as u64;
+        if let Some(Err(error)) = Room::of(&draft).map(|room| room.reserve(empty)) {
+            return Err(RecordingError::NotMade {
+                path: path.to_path_buf(),
+                detail: plain_error(&error),
+            });
+        }
         let storage = Storage::live(run.interval_ns);
         let made = Self::create_at(&draft, run, devices, storage, Origin::default());
         let mut writer = made.and_then(Self::start).map_err(|e| e.of_draft(path))?;
         writer.path = path.to_path_buf();
+        writer.room = Room::of(&draft);
         Ok((writer, Claim::stake(draft, path, force)?))
     }
 
@@ -154,7 +164,14 @@ impl Writer {
             open: ManuallyDrop::new(Open { tables, file }),
             path: path.to_path_buf(),
             failed: false,
+            room: None,
+            devices: devices.iter().map(|(device, _)| device.id.to_string()).collect(),
         })
+    }
+
+    /// The ids of its devices.
+    pub(super) fn devices(&self) -> &[String] {
+        &self.devices
     }
 
     /// Where it is being written.
@@ -164,19 +181,74 @@ impl Writer {
 
     /// Take rows. They are safe after the next [`flush`](Self::flush).
     pub fn append(&mut self, chunk: &Chunk) -> Result<(), RecordingError> {
-        let tables = &mut self.open.tables;
-        tables.push(chunk).map_err(|e| e.writing(&self.path))?;
-        if tables.columns().iter().any(|column| column.pending() >= MOST_PENDING) {
-            let written = tables.write();
+        self.take(chunk)?;
+        if self.is_heavy() {
+            let written = self.open.tables.write(usize::MAX);
             return self.wrote(written);
         }
         Ok(())
     }
 
+    /// Take rows, and only that.
+    pub(super) fn take(&mut self, chunk: &Chunk) -> Result<(), RecordingError> {
+        self.open.tables.push(chunk).map_err(|e| e.writing(&self.path))
+    }
+
+    /// Whether more rows wait than should.
+    pub(super) fn is_heavy(&mut self) -> bool {
+        let columns = self.open.tables.columns();
+        columns.iter().any(|column| column.pending() >= MOST_PENDING)
+    }
+
+    /// How many bytes of rows wait.
+    pub(super) fn waiting(&mut self) -> usize {
+        let columns = self.open.tables.columns();
+        columns.iter().map(|column| column.pending_bytes()).sum()
+    }
+
+    /// [`flush`](Self::flush) as far as there is room, in portions: what waited for long may need more at once than there is.
+    pub(super) fn flush_in_room(&mut self) -> Result<(), Unwritten> {
+        loop {
+            let most = self.reserve()?;
+            let Open { tables, file } = &mut *self.open;
+            let written = tables.write(most).and_then(|()| Ok(file.flush()?));
+            self.wrote(written).map_err(Unwritten::Broken)?;
+            if self.waiting() == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Of how many rows of each column there is room for.
+    fn reserve(&mut self) -> Result<usize, Unwritten> {
+        let Some(room) = &self.room else {
+            return Ok(MOST_PENDING);
+        };
+        let columns = self.open.tables.columns();
+        let mut fits = Ok(MOST_PENDING);
+        for most in PORTIONS {
+            let growth: u64 = columns.iter().map(|column| column.growth(most)).sum();
+            fits = match growth {
+                0 => Ok(()),
+                growth => room.reserve(growth + SPARE),
+            }
+            .map(|()| most);
+            if fits.is_ok() {
+                break;
+            }
+        }
+        fits.map_err(|error| {
+            Unwritten::Full(RecordingError::Full {
+                path: self.path.clone(),
+                detail: plain_error(&error),
+            })
+        })
+    }
+
     /// Hand every row to the operating system, in an order that survives the death of this process.
     pub fn flush(&mut self) -> Result<(), RecordingError> {
         let Open { tables, file } = &mut *self.open;
-        let written = tables.write().and_then(|()| Ok(file.flush()?));
+        let written = tables.write(usize::MAX).and_then(|()| Ok(file.flush()?));
         self.wrote(written)
     }
 
@@ -184,15 +256,26 @@ impl Writer {
     pub fn finish(mut self, end: RunEnd) -> Result<(), RecordingError> {
         // The rows first: a file that says it is complete has all of them.
         self.flush()?;
-        self.open.tables.end.push(&end);
+        self.open.tables.end(&end);
+        if let Err(Unwritten::Full(error) | Unwritten::Broken(error)) = self.reserve() {
+            self.failed = true;
+            return Err(error);
+        }
         self.flush()?;
         self.close()
     }
 
+    /// Leave the file as it was last flushed, and what waits with it: closing it would write.
+    pub(super) fn abandon(mut self) {
+        self.failed = true;
+    }
+
     /// Close the file as it is: the recording stays cut off.
-    pub(super) fn close(self) -> Result<(), RecordingError> {
+    pub(super) fn close(mut self) -> Result<(), RecordingError> {
         let file = self.open.file.clone();
         let path = self.path.clone();
+        // Given back when nothing is written any more.
+        let _room = self.room.take();
         drop(self);
         file.close().map_err(|e| Fault::from(e).writing(&path))
     }
@@ -210,104 +293,5 @@ impl Drop for Writer {
         }
         // SAFETY: `open` is touched nowhere after this, the only place that drops it.
         unsafe { ManuallyDrop::drop(&mut self.open) }
-    }
-}
-
-impl Tables {
-    fn create(
-        file: &File,
-        info: &RunInfo,
-        devices: &[(Device, Columns)],
-        storage: Storage,
-        origin: Origin,
-    ) -> Result<Self, Fault> {
-        run::write(file, info, origin)?;
-        device::write_order(file, devices.iter().map(|(device, _)| device))?;
-        let devices = devices
-            .iter()
-            .map(|(device, columns)| {
-                let group = device::write(file, device)?;
-                Ok((
-                    PowerTable::create(&group, columns, storage)?,
-                    StateTable::create(&group, columns, storage)?,
-                    SampleTables::create(&group, columns, storage)?,
-                ))
-            })
-            .collect::<Result<_, Fault>>()?;
-        Ok(Self {
-            devices,
-            host: HostTable::create(file, storage)?,
-            sweeps: SweepTable::create(file, storage)?,
-            anchors: ClockTable::create(file, storage)?,
-            markers: MarkerTable::create(file, storage)?,
-            faults: FaultTable::create(file, storage)?,
-            events: EventTable::create(file, storage)?,
-            warnings: WarningTable::create(file, storage)?,
-            start: StartTable::create(file, storage)?,
-            baseline: BaselineTable::create(file, storage)?,
-            end: EndTable::create(file, storage)?,
-        })
-    }
-
-    fn push(&mut self, chunk: &Chunk) -> Result<(), Fault> {
-        if !chunk.devices.is_empty() && chunk.devices.len() != self.devices.len() {
-            return Err(Fault::Shape(format!(
-                "{} devices, and not {}",
-                chunk.devices.len(),
-                self.devices.len()
-            )));
-        }
-        for ((power, state, samples), streams) in self.devices.iter_mut().zip(&chunk.devices) {
-            if !streams.power.times.is_empty() {
-                power.push(&streams.power)?;
-            }
-            if let Some(state) = state
-                && !streams.state.times.is_empty()
-            {
-                state.push(&streams.state)?;
-            }
-            if let Some(samples) = samples {
-                samples.push(&streams.samples)?;
-            }
-        }
-        chunk.released.iter().for_each(|t| self.start.push(*t));
-        chunk.baseline.iter().for_each(|interval| self.baseline.push(*interval));
-        self.host.push(&chunk.host)?;
-        self.sweeps.push(&chunk.sweeps)?;
-        chunk.anchors.iter().for_each(|anchor| self.anchors.push(anchor));
-        chunk.markers.iter().try_for_each(|event| self.markers.push(event))?;
-        if let Some(faults) = &chunk.marker_faults {
-            self.faults.push(faults)?;
-        }
-        chunk.events.iter().for_each(|event| self.events.push(event));
-        chunk
-            .warnings
-            .iter()
-            .for_each(|(t, warning)| self.warnings.push(*t, warning));
-        Ok(())
-    }
-
-    fn columns(&mut self) -> Vec<&mut dyn Append> {
-        let mut all = Vec::new();
-        for (power, state, samples) in &mut self.devices {
-            all.extend(power.columns());
-            all.extend(state.iter_mut().flat_map(StateTable::columns));
-            all.extend(samples.iter_mut().flat_map(SampleTables::columns));
-        }
-        all.extend(self.host.columns());
-        all.extend(self.sweeps.columns());
-        all.extend(self.anchors.columns());
-        all.extend(self.markers.columns());
-        all.extend(self.faults.columns());
-        all.extend(self.events.columns());
-        all.extend(self.warnings.columns());
-        all.extend(self.start.columns());
-        all.extend(self.baseline.columns());
-        all.extend(self.end.columns());
-        all
-    }
-
-    fn write(&mut self) -> Result<(), Fault> {
-        self.columns().into_iter().try_for_each(Append::write)
     }
 }

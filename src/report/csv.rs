@@ -2,7 +2,8 @@
 //!
 //! The first column says what a row is, so that a sum over `phase` rows of depth 0 and `unattributed` can be held against `total`.
 //! `simulated` names the profile in every row where nothing was measured. Each device adds the columns `<id>_joules` and `<id>_u95_joules`;
-//! columns that came later stand behind these.
+//! columns that came later stand behind these. Last, each label of the run is a column `label_<key>` with its value in every row, as
+//! tables of many runs want it.
 
 use super::ReportError;
 use crate::model::analysis::{Analysis, DeviceEnergy, EnergyEstimate};
@@ -44,7 +45,9 @@ pub fn render(analysis: &Analysis) -> Result<String, ReportError> {
         .iter()
         .flat_map(|id| [format!("{id}_joules"), format!("{id}_u95_joules")]);
     let header = HEADER.iter().map(|h| (*h).to_owned()).chain(of_devices);
-    out.write_record(header.chain(LATER.map(str::to_owned)))?;
+    let labels = &analysis.run.labels;
+    let of_labels = labels.keys().map(|key| format!("label_{key}"));
+    out.write_record(header.chain(LATER.map(str::to_owned)).chain(of_labels))?;
     let simulated = analysis
         .run
         .simulated
@@ -75,6 +78,7 @@ pub fn render(analysis: &Analysis) -> Result<String, ReportError> {
         row.extend(net_cells(net));
         row.extend(device_cells(&ids, &p.devices));
         row.extend(later_cells(net));
+        row.extend(labels.values().cloned());
         out.write_record(row)?;
     }
     let un = &analysis.unattributed;
@@ -115,6 +119,7 @@ pub fn render(analysis: &Analysis) -> Result<String, ReportError> {
         row.extend(net_cells(net));
         row.extend(device_cells(&ids, devices));
         row.extend(later_cells(net));
+        row.extend(labels.values().cloned());
         out.write_record(row)?;
     }
     let bytes = out.into_inner().map_err(|e| ::csv::Error::from(e.into_error()))?;
@@ -194,6 +199,24 @@ mod tests {
         let cells = ["net_energy_joules", "net_upper_bound_joules", "net_grade"];
         assert_eq!(cells.map(|name| of(&rows[0], name)), ["", "16.5", "unresolved"]);
         assert_eq!(cells.map(|name| of(&rows[1], name)), ["84080", "", "C"]);
+    }
+
+    #[test]
+    fn labels_are_the_last_columns_of_every_row() {
+        let mut analysis = fixture::training();
+        let without = render(&analysis).unwrap();
+        let labels = [("batch", "8"), ("model", "led, large")];
+        analysis.run.labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let text = render(&analysis).unwrap();
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        for (i, (with, without)) in lines(&text).iter().zip(lines(&without)).enumerate() {
+            let cells = if i == 0 {
+                "label_batch,label_model"
+            } else {
+                "8,\"led, large\""
+            };
+            assert_eq!(*with, format!("{without},{cells}"));
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! A name that is asked for with `--force`: what has it keeps it until the new recording has something to show.
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
-use powerprof::recording::{Reader, Writer};
+use powerprof::recording::{Reader, Writer, recover};
 
 use crate::made;
 
@@ -67,4 +69,107 @@ fn a_name_that_cannot_be_had_any_more_loses_no_rows() {
     cannot name the recording FOLDER/run.h5: a folder stands there
     hint: it is in FOLDER/KEPT
     ");
+}
+
+const FOLDER: &str = "POWERPROF_TEST_CLAIM_FOLDER";
+const SWEEPS: &str = "POWERPROF_TEST_CLAIM_SWEEPS";
+
+/// Not a test by itself: begins a recording in the place of another, and waits.
+#[test]
+#[ignore = "the process that other tests start and kill"]
+fn recorder() {
+    let Some(folder) = std::env::var_os(FOLDER) else { return };
+    let path = Path::new(&folder).join("run.h5");
+    let sweeps = std::env::var(SWEEPS).unwrap().parse().unwrap();
+    let (mut writer, _claim) = Writer::begin(&path, &made::run(), &[], true).unwrap();
+    writer.append(&made::chunk(&[], 0, sweeps)).unwrap();
+    writer.flush().unwrap();
+    fs::write(Path::new(&folder).join("ready"), "").unwrap();
+    // Until its parent lets go of it, or kills it.
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+}
+
+/// Start it. With sweeps, its command has been released.
+fn start(folder: &Path, sweeps: u64) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["claim::recorder", "--exact", "--ignored", "--test-threads=1"])
+        .env(FOLDER, folder)
+        .env(SWEEPS, sweeps.to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null());
+    let child = command.spawn().unwrap();
+    while !folder.join("ready").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    fs::remove_file(folder.join("ready")).unwrap();
+    child
+}
+
+fn kill(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+fn drafts(folder: &Path) -> Vec<String> {
+    let mut drafts = names(folder);
+    drafts.retain(|name| name.ends_with(".partial"));
+    drafts.sort();
+    drafts
+}
+
+#[test]
+fn what_a_killed_recorder_leaves_goes_away_with_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let path = folder.join("run.h5");
+    fs::write(&path, "old").unwrap();
+    kill(start(folder, 0));
+    let left = drafts(folder);
+    assert_eq!(left.len(), 1);
+    let (writer, claim) = Writer::begin(&path, &made::run(), &[], true).unwrap();
+    assert_eq!(drafts(folder), left);
+    claim.keep().unwrap();
+    drop(writer);
+    Reader::open(&path).unwrap();
+    assert_eq!(names(folder), ["run.h5"]);
+}
+
+#[test]
+fn what_a_killed_recover_leaves_goes_away_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.h5");
+    drop(Writer::create(&path, &made::run(), &[], false).unwrap());
+    kill(start(folder.path(), 0));
+    // As HDF5 marks a file that is written at once.
+    let left = folder.path().join(&drafts(folder.path())[0]);
+    let mut bytes = fs::read(&left).unwrap();
+    bytes[11] = 1;
+    for bytes in [bytes, Vec::new()] {
+        fs::write(&left, bytes).unwrap();
+        recover(&path, None, false).unwrap();
+        assert_eq!(names(folder.path()), ["run.h5"]);
+    }
+}
+
+#[test]
+fn a_draft_of_a_process_that_lives_and_one_with_rows_of_a_command_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let path = folder.join("run.h5");
+    fs::write(&path, "old").unwrap();
+    // The command was released: this may be all there is of it.
+    kill(start(folder, 50));
+    let with_rows = drafts(folder);
+    let alive = start(folder, 0);
+    let known = drafts(folder);
+    assert_eq!((with_rows.len(), known.len()), (1, 2));
+    let (writer, claim) = Writer::begin(&path, &made::run(), &[], true).unwrap();
+    assert_eq!(drafts(folder).len(), 3);
+    drop((writer, claim));
+    assert_eq!(drafts(folder), known);
+    Reader::open(&folder.join(&with_rows[0])).unwrap();
+    kill(alive);
+    drop(Writer::begin(&path, &made::run(), &[], true).unwrap());
+    assert_eq!(drafts(folder), with_rows);
 }

@@ -108,14 +108,14 @@ fn a_copy_that_was_interrupted_is_refused() {
     insta::assert_snapshot!(message.replace("##", "#").replace("##", "#").replace("##", "#"));
 }
 
-/// A file of which any stretch was overwritten opens, or is refused, and never panics or hangs.
+/// A file of which any stretch was overwritten is read as far as it can be, or is refused, and never panics or hangs.
 #[test]
-fn a_damaged_file_is_refused_in_time() {
+fn a_damaged_file_is_read_or_refused_in_time() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.h5");
     finished(&path);
     let whole = fs::read(&path).unwrap();
-    let mut refused = 0;
+    let (mut refused, mut salvaged) = (0, 0);
     for case in 0..60 {
         let mut damaged = whole.clone();
         let at = 12 + made::scramble(case) as usize % (whole.len() - 600);
@@ -130,17 +130,25 @@ fn a_damaged_file_is_refused_in_time() {
         let begun = std::time::Instant::now();
         let read = Reader::open(&path).and_then(|reader| {
             let recording = reader.recording()?;
-            recording
-                .devices
+            let mut told = recording
+                .warnings
                 .iter()
-                .try_for_each(|device| reader.streams(device).map(drop))
+                .filter(|warning| warning.contains("damaged"))
+                .count();
+            for device in &recording.devices {
+                told += usize::from(reader.streams(device)?.unreadable.is_some());
+            }
+            Ok(told)
         });
         assert!(begun.elapsed().as_secs() < 20, "case {case} took {:?}", begun.elapsed());
-        refused += usize::from(read.is_err());
+        match read {
+            Err(_) => refused += 1,
+            Ok(told) => salvaged += usize::from(told > 0),
+        }
     }
     assert!(
-        refused > 10,
-        "{refused} of 60 damaged files were refused: the damage misses what matters"
+        refused > 5 && salvaged > 5,
+        "{refused} of 60 damaged files were refused and of {salvaged} parts were: the damage misses what matters"
     );
 }
 

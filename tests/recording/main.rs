@@ -2,6 +2,7 @@
 
 mod additions;
 mod claim;
+mod damaged;
 mod errors;
 mod export;
 mod full_disk;
@@ -12,3 +13,4 @@ mod pages;
 mod recover;
 mod round_trip;
 mod size;
+mod waiting;
