@@ -84,6 +84,22 @@ pub fn by_model(
     corrected
 }
 
+/// Variance (J^2) of what readings stand for without having seen it: of each phase, outside, and the run.
+pub fn unseen(curve: &Curve, timeline: &Timeline, parents: &[Option<usize>]) -> Vec<f64> {
+    let whole = timeline.leaves;
+    let mut variance = vec![0.0; whole + 1];
+    let cells = curve.cells.iter().map(|cell| (cell.start, cell.end));
+    shares::walk(timeline, cells, |i, shares| {
+        let cell = &curve.cells[i];
+        for &(leaf, seconds) in shares.iter().filter(|_| cell.known) {
+            let part = cell.variance * (seconds / cell.seconds()).min(1.0);
+            let above = std::iter::successors(Some(leaf), |&phase| parents.get(phase).copied().flatten());
+            above.chain([whole]).for_each(|phase| variance[phase] += part);
+        }
+    });
+    variance
+}
+
 /// Without what changes slowly: less the mean over twice as many values to either side as are asked whether they depend on each other.
 fn steady(values: &[f64]) -> Vec<f64> {
     let reach = 2 * (values.len() as f64).sqrt() as usize;

@@ -29,6 +29,8 @@ pub struct Facts<'a> {
     pub cell_s: f64,
     /// How far the power of unseen time may be from any guess, watts.
     pub unseen_sd_w: f64,
+    /// Variance of what readings stand for without having seen it: of each phase, outside, and the run.
+    pub unseen_j2: &'a [f64],
     pub estimator: Estimator,
     /// By which share the curve's readings may be off for what they did not look at, as the model has it.
     pub uneven: f64,
@@ -50,6 +52,7 @@ pub fn combine(split: &Split, model: &Model, facts: &Facts) -> Option<(Split, Ve
         segments,
         cell_s,
         unseen_sd_w,
+        unseen_j2,
         estimator,
         uneven,
     } = *facts;
@@ -84,19 +87,15 @@ pub fn combine(split: &Split, model: &Model, facts: &Facts) -> Option<(Split, Ve
         joules: split.leaves[leaf],
         sd: 0.5 * split.own_u95[leaf],
     });
-    let alone: Vec<Known> = alone.collect();
-    // Curve and model are two views of the same readings: together they are no surer than the surer of the two.
-    let mut of_model = covariance.clone();
-    condition(&mut energies.clone(), &mut of_model, &alone);
-    let surer = |i: usize| {
-        let by_model = of_model.form(&members[i]).max(0.0).sqrt();
-        if is_known(i) {
-            by_model.min(0.5 * off(&split.figures[i]))
-        } else {
-            0.0
-        }
-    };
-    let least: Vec<f64> = (0..=last).map(surer).collect();
+    // Curve and model are two views of the same readings: of what these scatter by, and did not see, they are together no surer than the
+    // surer of the two.
+    let mut noise = model.statistical.clone();
+    for leaf in (0..leaves).filter(|&leaf| !modelled[leaf]) {
+        (0..leaves).for_each(|other| (noise.a[leaf * leaves + other], noise.a[other * leaves + leaf]) = (0.0, 0.0));
+        noise.a[leaf * leaves + leaf] = (0.5 * split.own_u95[leaf]).powi(2);
+    }
+    let surer = |(members, &unseen): (&Vec<f64>, &f64)| noise.form(members).max(0.0).min(unseen).sqrt();
+    let least: Vec<f64> = members.iter().zip(unseen_j2).map(surer).collect();
     let known = split.figures.iter().enumerate().zip(&members);
     let known = known.filter(|((i, _), _)| is_known(*i));
     let sums = known.map(|((_, figure), members)| Known {
@@ -104,7 +103,7 @@ pub fn combine(split: &Split, model: &Model, facts: &Facts) -> Option<(Split, Ve
         joules: figure.joules,
         sd: 0.5 * off(figure),
     });
-    let sums = independent(sums.chain(alone.iter().cloned()).collect());
+    let sums = independent(sums.chain(alone).collect());
     condition(&mut energies, &mut covariance, &sums);
     // What bounds alone allow, whatever the phases draw.
     let allowed = split.lowest.iter().zip(&split.figures);
@@ -213,7 +212,7 @@ mod tests {
     use crate::energy::sensor_model::{CounterKind, Ramp};
 
     /// A phase of 100 J and the rest of the run, 50 J, each known to 10 J by the curve, and a model of both.
-    fn combined(energies: [f64; 2], sd: f64) -> Option<(Split, Vec<Together>)> {
+    fn combined(energies: [f64; 2], sd: f64, unseen_j2: f64) -> Option<(Split, Vec<Together>)> {
         let figure = |joules: f64| Figure {
             joules,
             u95: 10.0,
@@ -263,6 +262,7 @@ mod tests {
             segments: &[100, 100],
             cell_s: 0.1,
             unseen_sd_w: 100.0,
+            unseen_j2: &[0.0, 0.0, unseen_j2],
             estimator: Estimator::Auto,
             uneven: 0.0,
         };
@@ -271,16 +271,25 @@ mod tests {
 
     #[test]
     fn two_views_of_the_same_readings_are_no_surer_than_one() {
-        // 150 J, by the model as by the curve known to 10 at 95 %.
-        let (split, _) = combined([100.0, 50.0], 5.0 / 2.0_f64.sqrt()).expect("they agree");
-        assert!((split.figures[2].u95 - 10.0).abs() < 1e-9, "{split:?}");
+        // 150 J, by the model as by the curve known to 10 at 95 %: as one, if it is the readings that scatter, and else as two.
+        let u95 = |unseen_j2: f64| {
+            let (split, _) = combined([100.0, 50.0], 5.0 / 2.0_f64.sqrt(), unseen_j2).expect("they agree");
+            split.figures[2].u95
+        };
+        assert!(
+            (u95(25.0) - 10.0).abs() < 1e-9 && u95(0.0) < 9.0,
+            "{} {}",
+            u95(25.0),
+            u95(0.0)
+        );
+        assert!((u95(20.25) - 9.0).abs() < 1e-9, "{}", u95(20.25));
     }
 
     #[test]
     fn a_model_that_says_what_the_cells_exclude_is_not_used() {
-        let (split, _) = combined([102.0, 49.0], 1.0).expect("they agree");
+        let (split, _) = combined([102.0, 49.0], 1.0, 0.0).expect("they agree");
         assert!((split.leaves[0] - 101.9).abs() < 0.3, "{split:?}");
-        assert!(combined([130.0, 20.0], 1.0).is_none(), "20 J off, and sure of it");
-        assert!(combined([130.0, 20.0], 30.0).is_some(), "20 J off, and not sure");
+        assert!(combined([130.0, 20.0], 1.0, 0.0).is_none(), "20 J off, and sure of it");
+        assert!(combined([130.0, 20.0], 30.0, 0.0).is_some(), "20 J off, and not sure");
     }
 }

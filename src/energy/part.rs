@@ -129,6 +129,7 @@ pub fn one_device<'a>(
             segments: &timeline.segments(),
             cell_s: curve.cell_seconds(),
             unseen_sd_w: curve.range.sd(),
+            unseen_j2: &blind::unseen(&curve, timeline, parents),
             estimator: common.options.estimator,
             uneven: if curve.is_part_time() && made_good.is_none() {
                 model.uneven

@@ -1,11 +1,11 @@
 //! What makes a device's figures less sure, however they were found: a sensor that is locked to the steps or that no window explains, a
 //! counter that another reading contradicts, readings that were rounded.
 
+use crate::energy::blind;
 use crate::energy::cell::Cell;
 use crate::energy::curve::Curve;
 use crate::energy::sensed::Sensed;
 use crate::energy::sensor_model::{self, CounterKind, Model};
-use crate::energy::shares;
 use crate::energy::summed::{self, Summed};
 use crate::energy::timeline::Timeline;
 use crate::energy::uncertainty::{Figure, grade, step_of};
@@ -80,18 +80,7 @@ pub fn by_drift(figures: &mut [Figure], curve: &Curve) {
 /// A counter of which it is not known whether it adds up all time, beside readings that look at a part of it: it may be made of those, and
 /// then has not seen what they, `alone`, did not see. The values stay: if it does add up all time, the counter's are right.
 pub fn by_unseen(figures: &mut [Figure], alone: &Curve, timeline: &Timeline, parents: &[Option<usize>]) {
-    let whole = figures.len() - 1;
-    let mut variance = vec![0.0; figures.len()];
-    let cells = alone.cells.iter().map(|cell| (cell.start, cell.end));
-    shares::walk(timeline, cells, |i, shares| {
-        let cell = &alone.cells[i];
-        for &(leaf, seconds) in shares.iter().filter(|_| cell.known) {
-            let part = cell.variance * (seconds / cell.seconds()).min(1.0);
-            let above = std::iter::successors(Some(leaf), |&phase| parents.get(phase).copied().flatten());
-            above.chain([whole]).for_each(|phase| variance[phase] += part);
-        }
-    });
-    chance(figures, &variance);
+    chance(figures, &blind::unseen(alone, timeline, parents));
 }
 
 /// Further doubts that are chance: variances, J^2.
