@@ -199,18 +199,19 @@ pub fn of_model(device: &Device, model: &Model) -> Option<Check> {
     if found.in_parts {
         parts.push("the power inside phases has a shape, so they were estimated in parts".into());
     }
-    match model.kind {
-        CounterKind::Continuous => parts.push("it adds up all time".into()),
-        CounterKind::Sampled => {
-            parts.push("the counter adds up the power readings, not all time: not used for short phases".into())
-        }
-        CounterKind::Unknown => {}
-    }
-    let status = if model.kind == CounterKind::Sampled {
-        CheckStatus::Warn
-    } else {
-        CheckStatus::Pass
+    let (of_counter, status) = match model.kind {
+        CounterKind::Continuous if model.may_have_gaps => (
+            "the counter adds up all time, or the power readings: all but what is between their windows",
+            CheckStatus::Pass,
+        ),
+        CounterKind::Continuous => ("the counter adds up all time", CheckStatus::Pass),
+        CounterKind::Sampled => (
+            "the counter adds up the power readings, not all time: not used for short phases",
+            CheckStatus::Warn,
+        ),
+        CounterKind::Unknown => ("", CheckStatus::Pass),
     };
+    parts.extend(Some(of_counter.to_owned()).filter(|words| !words.is_empty()));
     Some(check(
         format!("sensor:{id}"),
         status,

@@ -250,6 +250,7 @@ mod tests {
             power: None,
             counter: None,
             kind: CounterKind::Unknown,
+            may_have_gaps: false,
             lock: None,
             in_parts: false,
             uneven: 0.0,

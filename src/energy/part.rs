@@ -114,6 +114,10 @@ pub fn one_device<'a>(
     let mut is_unexplained = matches!(model, Err(Refusal::Unexplained));
     let mut model = model.ok().flatten();
     let mut kind = doubts::of_counter(&mut curve, device, (model.as_ref(), stands_still));
+    if let Some(model) = &mut model {
+        model.may_have_gaps = curve.method == Method::Counter && curve.story.gaps.is_some();
+        doubts = checks::of_model(device, model);
+    }
     // The first split only served to tell what the leaves draw.
     let made_good = model
         .as_ref()
@@ -253,10 +257,7 @@ fn model_of(
         threads: common.threads,
     };
     match sensor_model::fit(&inputs) {
-        Ok(model) => {
-            let check = checks::of_model(device, &model);
-            (Ok(Some(model)), check)
-        }
+        Ok(model) => (Ok(Some(model)), None),
         Err(refusal) => {
             let check = checks::of_refusal(device, &refusal);
             (Err(refusal), check)

@@ -99,6 +99,8 @@ pub struct Model {
     pub power: Option<Found>,
     pub counter: Option<Found>,
     pub kind: CounterKind,
+    /// Whether a counter of all time may be one of readings that look at all of it but for their jitter: no window tells the two apart.
+    pub may_have_gaps: bool,
     /// Windows stand still at a few places of the steps: what lies between them no reading has seen.
     pub lock: Option<Lock>,
     /// Whether phases were fitted in parts.
@@ -131,9 +133,9 @@ impl Model {
             power: self.power.map(|found| found.shown(true, self.is_told)),
             counter: self.counter.map(|found| found.shown(false, self.is_told)),
             counter_kind: match self.kind {
-                CounterKind::Continuous => "continuous",
+                CounterKind::Continuous if !self.may_have_gaps => "continuous",
                 CounterKind::Sampled => "sampled",
-                CounterKind::Unknown => "unknown",
+                CounterKind::Continuous | CounterKind::Unknown => "unknown",
             },
             lag: FoundMs {
                 value: self.ramp.lag_ms,
@@ -252,6 +254,7 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         statistical: estimate.statistical,
         ramp: estimate.ramp,
         kind: sensor.kind,
+        may_have_gaps: false,
         lock,
         in_parts: shaped,
         is_told,

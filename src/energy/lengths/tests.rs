@@ -240,3 +240,31 @@ fn totals_are_as_sure_as_what_the_counter_adds_up() {
         );
     }
 }
+
+/// Phases of 10 to 60 ms, marked: no window tells the two counters apart, so that a report must not say which it is where lengths do not.
+#[test]
+fn what_a_counter_is_called_is_what_was_seen_of_it() {
+    const LOAD: ([f64; 2], f64) = ([110.0, 310.0], 60.0);
+    let joules = load(&mut Random(3), LOAD.0, LOAD.1);
+    let is_high = |ms: usize| joules[ms + 1001] - joules[ms + 1000] > 0.2;
+    let mut lines = Vec::new();
+    for ms in 500..RUN_MS as usize - 500 {
+        let names = [is_high(ms - 1), is_high(ms)].map(|high| if high { "high" } else { "low" });
+        let is_first = ms == 500;
+        if !is_first && names[0] != names[1] {
+            lines.push((ms as f64, End, names[0], 0));
+        }
+        if is_first || names[0] != names[1] {
+            lines.push((ms as f64, Begin, names[1], 0));
+        }
+    }
+    for (counter, kind) in [(Counter::AllTime, "continuous"), (Counter::Readings, "unknown")] {
+        let (power, _) = observed_at(LOAD, counter, JITTER_MS, 3);
+        let analysis = analysed_with(&recording(vec![device()], RUN_MS, &lines), power, &Options::default());
+        let sensor = analysis.devices[0].found.as_ref().expect("a model");
+        assert_eq!(sensor.counter_kind, kind, "{counter:?} {:?}", analysis.checks);
+        let check = analysis.checks.iter().find(|check| check.name.starts_with("sensor:"));
+        let is_sure = check.is_some_and(|check| check.detail.ends_with("the counter adds up all time"));
+        assert_eq!(is_sure, counter == Counter::AllTime, "{check:?}");
+    }
+}
