@@ -15,7 +15,7 @@ use super::cell::Cell;
 use super::curve::Curve;
 use super::difference::Expected;
 use super::integrate::unseen_variance;
-use super::shares;
+use super::shares::{self, above};
 use super::timeline::Timeline;
 
 /// With fewer cells than this a context is an edge.
@@ -93,8 +93,9 @@ pub fn unseen(curve: &Curve, timeline: &Timeline, parents: &[Option<usize>]) -> 
         let cell = &curve.cells[i];
         for &(leaf, seconds) in shares.iter().filter(|_| cell.known) {
             let part = cell.variance * (seconds / cell.seconds()).min(1.0);
-            let above = std::iter::successors(Some(leaf), |&phase| parents.get(phase).copied().flatten());
-            above.chain([whole]).for_each(|phase| variance[phase] += part);
+            above(parents, leaf)
+                .chain([whole])
+                .for_each(|phase| variance[phase] += part);
         }
     });
     variance
@@ -173,13 +174,16 @@ fn at_an_edge(curve: &Curve, i: usize) -> f64 {
 }
 
 fn context(shares: &[(usize, f64)], parents: &[Option<usize>]) -> Option<Context> {
-    let above = |leaf: usize| std::iter::successors(Some(leaf), |&phase| parents.get(phase).copied().flatten());
     match shares {
         [] => None,
         &[(leaf, _)] => Some(Context::Alone(leaf)),
         [(first, _), others @ ..] => {
-            let common = |phase: &usize| others.iter().all(|&(leaf, _)| above(leaf).any(|at| at == *phase));
-            Some(Context::Inside(above(*first).find(common)))
+            let common = |phase: &usize| {
+                others
+                    .iter()
+                    .all(|&(leaf, _)| above(parents, leaf).any(|at| at == *phase))
+            };
+            Some(Context::Inside(above(parents, *first).find(common)))
         }
     }
 }

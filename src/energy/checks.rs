@@ -201,17 +201,17 @@ pub fn of_model(device: &Device, model: &Model) -> Option<Check> {
     }
     let (of_counter, status) = match model.kind {
         CounterKind::Continuous if model.may_have_gaps => (
-            "the counter adds up all time, or the power readings: all but what is between their windows",
+            Some("the counter adds up all time, or the power readings: all but what is between their windows"),
             CheckStatus::Pass,
         ),
-        CounterKind::Continuous => ("the counter adds up all time", CheckStatus::Pass),
+        CounterKind::Continuous => (Some("the counter adds up all time"), CheckStatus::Pass),
         CounterKind::Sampled => (
-            "the counter adds up the power readings, not all time: not used for short phases",
+            Some("the counter adds up the power readings, not all time: not used for short phases"),
             CheckStatus::Warn,
         ),
-        CounterKind::Unknown => ("", CheckStatus::Pass),
+        CounterKind::Unknown => (None, CheckStatus::Pass),
     };
-    parts.extend(Some(of_counter.to_owned()).filter(|words| !words.is_empty()));
+    parts.extend(of_counter.map(str::to_owned));
     Some(check(
         format!("sensor:{id}"),
         status,

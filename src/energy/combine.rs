@@ -9,6 +9,7 @@ use super::Estimator;
 use super::edges::REPEATED;
 use super::interval::{Split, replace_by_sums};
 use super::sensor_model::{Known, Model, Symmetric, condition, dot};
+use super::shares::above;
 use super::uncertainty::{Figure, exact_joules, grade};
 
 /// A phase that the curve alone knows to better than this pins the sum of its leaves.
@@ -81,12 +82,6 @@ pub fn combine(split: &Split, model: &Model, facts: &Facts) -> Option<(Split, Ve
     let has_model = |members: &[f64]| members.iter().zip(&modelled).any(|(&member, &by)| member > 0.0 && by);
     let last = split.figures.len() - 1;
     let off = |figure: &Figure| figure.u95.hypot(2.0 * uneven * figure.joules);
-    let is_known = |i: usize| i == last || split.figures[i].u95 < PINNED * split.figures[i].joules;
-    let alone = (0..leaves).filter(|&leaf| !modelled[leaf]).map(|leaf| Known {
-        members: (0..leaves).map(|other| f64::from(u8::from(other == leaf))).collect(),
-        joules: split.leaves[leaf],
-        sd: 0.5 * split.own_u95[leaf],
-    });
     // Curve and model are two views of the same readings: of what these scatter by, and did not see, they are together no surer than the
     // surer of the two.
     let mut noise = model.statistical.clone();
@@ -97,11 +92,16 @@ pub fn combine(split: &Split, model: &Model, facts: &Facts) -> Option<(Split, Ve
     let surer = |(members, &unseen): (&Vec<f64>, &f64)| noise.form(members).max(0.0).min(unseen).sqrt();
     let least: Vec<f64> = members.iter().zip(unseen_j2).map(surer).collect();
     let known = split.figures.iter().enumerate().zip(&members);
-    let known = known.filter(|((i, _), _)| is_known(*i));
+    let known = known.filter(|((i, figure), _)| *i == last || figure.u95 < PINNED * figure.joules);
     let sums = known.map(|((_, figure), members)| Known {
         members: members.clone(),
         joules: figure.joules,
         sd: 0.5 * off(figure),
+    });
+    let alone = (0..leaves).filter(|&leaf| !modelled[leaf]).map(|leaf| Known {
+        members: (0..leaves).map(|other| f64::from(u8::from(other == leaf))).collect(),
+        joules: split.leaves[leaf],
+        sd: 0.5 * split.own_u95[leaf],
     });
     let sums = independent(sums.chain(alone).collect());
     condition(&mut energies, &mut covariance, &sums);
@@ -199,8 +199,7 @@ fn together(energies: &[f64], covariance: &Symmetric, figures: &[Figure]) -> Vec
 fn members(parents: &[Option<usize>], leaves: usize) -> Vec<Vec<f64>> {
     let mut members = vec![vec![0.0; leaves]; leaves + 1];
     members[leaves].fill(1.0);
-    let above = |leaf: usize| std::iter::successors(Some(leaf), |&phase| parents.get(phase).copied().flatten());
-    for (leaf, phase) in (0..leaves).flat_map(|leaf| above(leaf).map(move |phase| (leaf, phase))) {
+    for (leaf, phase) in (0..leaves).flat_map(|leaf| above(parents, leaf).map(move |phase| (leaf, phase))) {
         members[phase][leaf] = 1.0;
     }
     members

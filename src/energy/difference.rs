@@ -15,7 +15,7 @@
 
 use super::curve::Curve;
 use super::sensor_model::Symmetric;
-use super::shares;
+use super::shares::{self, above};
 use super::timeline::Timeline;
 
 /// What a cell's reading and its mean should be, by what the leaves draw, W.
@@ -113,8 +113,7 @@ impl Differences {
             let seen_s: f64 = seen.iter().map(|share| share.1).sum();
             parts.clear();
             for &(leaf, s) in held {
-                let above = std::iter::successors(Some(leaf), |&phase| parents.get(phase).copied().flatten());
-                parts.extend(above.chain([whole]).map(|phase| (phase, s / cell_s)));
+                parts.extend(above(parents, leaf).chain([whole]).map(|phase| (phase, s / cell_s)));
             }
             for &(figure, part) in &parts {
                 let row = &mut more[figure * leaves..(figure + 1) * leaves];

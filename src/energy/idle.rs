@@ -114,8 +114,8 @@ fn idle(
     Some(Idle {
         watts,
         u95,
-        joules: inclusive(&joules, parents),
-        seconds: inclusive(&leaves, parents),
+        joules: shares::inclusive(&joules, parents),
+        seconds: shares::inclusive(&leaves, parents),
     })
 }
 
@@ -138,20 +138,6 @@ fn mean_power(curve: &Curve, baseline: Interval) -> Option<(f64, f64)> {
     let edges: f64 = ends.iter().map(|c| (c.watts() * c.edge_s).powi(2)).sum();
     let variance = inside.iter().map(|c| c.variance).sum::<f64>() + edges;
     Some((watts, 2.0 * variance.sqrt() / seconds))
-}
-
-/// Leaves summed up the tree, then outside, then all.
-fn inclusive(leaves: &[f64], parents: &[Option<usize>]) -> Vec<f64> {
-    let mut sums = vec![0.0; leaves.len() + 1];
-    for (leaf, value) in leaves.iter().enumerate() {
-        let mut at = Some(leaf);
-        while let Some(phase) = at {
-            sums[phase] += value;
-            at = parents.get(phase).copied().flatten();
-        }
-        sums[leaves.len()] += value;
-    }
-    sums
 }
 
 /// `gross` without what these devices draw at idle in the time of `node`.

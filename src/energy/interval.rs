@@ -17,7 +17,7 @@
 
 use super::curve::Curve;
 use super::edges::{Doubts, Edge, Expected, Place, is_long};
-use super::shares;
+use super::shares::{self, above};
 use super::timeline::Timeline;
 use super::uncertainty::{Figure, exact_joules};
 
@@ -168,11 +168,6 @@ pub fn replace_by_sums(figures: &mut [Figure], leaves: &[f64], parents: &[Option
     for (figure, sum) in figures.iter_mut().zip(sums) {
         figure.joules = sum;
     }
-}
-
-/// The leaf, and every phase around it.
-fn above(parents: &[Option<usize>], leaf: usize) -> impl Iterator<Item = usize> {
-    std::iter::successors(Some(leaf), |&phase| parents.get(phase).copied().flatten())
 }
 
 /// One cell of which a phase has `s` seconds, and by estimate `share` joules; `edge` says what is known of its split.

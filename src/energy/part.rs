@@ -20,6 +20,7 @@ use super::edges::{Expected, REPEATED};
 use super::interval;
 use super::sensed::Sensed;
 use super::sensor_model::{self, CounterKind, Model, Refusal};
+use super::shares;
 use super::state::{self, Means};
 use super::summed::Summed;
 use super::timeline::Timeline;
@@ -163,7 +164,7 @@ pub fn one_device<'a>(
     if is_locked {
         doubts::refuse(&mut split.figures);
     }
-    let inclusive = inclusive_seconds(&split.seconds, parents);
+    let inclusive = shares::inclusive(&split.seconds, parents);
     if kind == CounterKind::Unknown || kind == CounterKind::Sampled && model.is_none() {
         if model.is_some() {
             doubts::by_integral(&mut split.figures, &curve);
@@ -278,20 +279,6 @@ fn leaf_watts(split: &interval::Split, curve: &Curve, model: Option<&Model>, seg
         (joules / seconds.max(1e-9)).clamp(curve.range.floor.max(1e-3), curve.range.ceiling.max(1e-3))
     };
     split.seconds.iter().enumerate().map(known).collect()
-}
-
-/// Leaf seconds summed up the tree, then outside, then all.
-fn inclusive_seconds(leaves: &[f64], parents: &[Option<usize>]) -> Vec<f64> {
-    let mut sums = vec![0.0; leaves.len() + 1];
-    for (leaf, seconds) in leaves.iter().enumerate() {
-        let mut at = Some(leaf);
-        while let Some(phase) = at {
-            sums[phase] += seconds;
-            at = parents.get(phase).copied().flatten();
-        }
-        sums[leaves.len()] += seconds;
-    }
-    sums
 }
 
 /// The highest power reading of the run; of a device with a counter alone, the highest mean between two ticks.

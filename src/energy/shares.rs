@@ -4,6 +4,23 @@
 
 use super::timeline::Timeline;
 
+/// The leaf, and every phase around it.
+pub fn above(parents: &[Option<usize>], leaf: usize) -> impl Iterator<Item = usize> {
+    std::iter::successors(Some(leaf), |&phase| parents.get(phase).copied().flatten())
+}
+
+/// Leaves summed up the tree, then outside, then all.
+pub fn inclusive(leaves: &[f64], parents: &[Option<usize>]) -> Vec<f64> {
+    let whole = leaves.len();
+    let mut sums = vec![0.0; whole + 1];
+    for (leaf, value) in leaves.iter().enumerate() {
+        above(parents, leaf)
+            .chain([whole])
+            .for_each(|phase| sums[phase] += value);
+    }
+    sums
+}
+
 /// For each of `cells` (nanoseconds, ascending, not overlapping) call `visit` with the seconds each leaf had in it.
 pub fn walk(
     timeline: &Timeline,

@@ -207,9 +207,11 @@ fn csv_has_no_place_for_other_estimates_or_the_study_and_says_so() {
 fn a_phase_that_has_no_time_left_is_unknown_in_every_format() {
     let place = Place::new();
     // The marker ahead of `out` is stamped after both of its own.
-    let script = r#"now() { python3 -c 'import time; print(time.monotonic_ns() - '$1')'; }
-        echo "begin in" > "$POWERPROF_MARKERS"; sleep 1; echo "end in samples=7 t=$(now 0)" > "$POWERPROF_MARKERS"
-        echo "begin out t=$(now 900000000)" > "$POWERPROF_MARKERS"; echo "end out samples=7 t=$(now 800000000)" > "$POWERPROF_MARKERS""#;
+    let script = r#"echo "begin in" > "$POWERPROF_MARKERS"; sleep 1
+        now=$(python3 -c 'import time; print(time.monotonic_ns())')
+        echo "end in samples=7 t=$now" > "$POWERPROF_MARKERS"
+        echo "begin out t=$((now - 500000000))" > "$POWERPROF_MARKERS"
+        echo "end out samples=7 t=$((now - 400000000))" > "$POWERPROF_MARKERS""#;
     let arguments = ["--simulate", "a100", "-o", "run.h5", "--", "sh", "-c", script];
     let output = place.powerprof(arguments).output().expect("powerprof runs");
     assert!(output.status.success(), "{}", stderr(&output));
