@@ -26,6 +26,8 @@ mod tests;
 
 pub use doubts::{Doubts, Place};
 
+use crate::model::analysis::Method;
+
 use super::cell::Cell;
 use super::curve::Curve;
 use super::sensor_model::{Model, Symmetric};
@@ -56,6 +58,8 @@ pub struct Expected {
     grain: f64,
     /// Whether the device idles outside every phase.
     is_idle: bool,
+    /// Whether cells scatter by the timing of their ends too: their energy is counted, and not power times time.
+    is_counted: bool,
     /// How far the power may follow behind the markers, at 95 %.
     lag_s: f64,
     /// Which of the split's figures are of long phases, and which leaves' own.
@@ -88,8 +92,16 @@ struct Sums {
     seconds: f64,
     joules: f64,
     expected: f64,
-    /// Sum of (joules - expected)^2.
+    /// Sum of (joules - expected)^2, and what of it the cells' ends are expected to add.
     squares: f64,
+    timing: f64,
+}
+
+impl Sums {
+    /// Sum of squares of what the power itself scatters by. The ends are a doubt of their own; as is that the sum is of `few` cells.
+    fn own_squares(&self, few: f64) -> f64 {
+        (few * self.squares - self.timing).max(0.0)
+    }
 }
 
 impl Expected {
@@ -107,6 +119,7 @@ impl Expected {
         let repeated: Vec<bool> = segments.iter().map(|&n| n >= REPEATED).collect();
         let mut alone = vec![Sums::default(); timeline.leaves];
         let mut mixed = Sums::default();
+        let is_counted = curve.method == Method::Counter;
         let cells = curve.cells.iter().map(|c| (c.start, c.end));
         shares::walk(timeline, cells, |i, shares| {
             let cell = &curve.cells[i];
@@ -129,13 +142,16 @@ impl Expected {
                 sums.joules += cell.joules;
                 sums.expected += expected;
                 sums.squares += (cell.joules - expected).powi(2);
+                if is_counted {
+                    sums.timing += 2.0 * (cell.watts() * cell.edge_s).powi(2);
+                }
             }
         });
         if mixed.cells < REPEATED as usize {
             return None;
         }
         // Of a stretch of which nothing else is known, the variance goes with its energy: so assumes the split in proportion to it.
-        let grain = mixed.squares / mixed.expected;
+        let grain = mixed.own_squares(1.0) / mixed.expected;
         let leaves = timeline.leaves;
         let mut expected = Self {
             watts: watts.to_vec(),
@@ -145,6 +161,7 @@ impl Expected {
             grain,
             is_idle: watts[outside] * mixed.seconds < IDLE * mixed.joules && alone[outside].cells >= SCATTER_TOLD,
             scatter: watts.iter().map(|w| grain * w).collect(),
+            is_counted,
             lag_s: 1e-3 * model.ramp.lag_ms.hypot(2.0 * model.ramp.sd_ms),
             long,
             own_long,
@@ -155,9 +172,9 @@ impl Expected {
             if told.cells >= SCATTER_TOLD {
                 // Few cells may lie closer together than cells do: the variance of Student's t.
                 let few = (told.cells - 1) as f64 / (told.cells - 3) as f64;
-                expected.scatter[leaf] = few * told.squares / told.seconds;
+                expected.scatter[leaf] = told.own_squares(few) / told.seconds;
             } else if told.cells >= TOLD {
-                expected.scatter[leaf] = expected.scatter[leaf].max(told.squares / told.seconds);
+                expected.scatter[leaf] = expected.scatter[leaf].max(told.own_squares(1.0) / told.seconds);
             }
             expected.known[leaf] = true;
             if expected.repeated[leaf] {
@@ -233,7 +250,8 @@ impl Expected {
             .sum();
         let surprise = cell.joules - a - b;
         let (of_a, of_b) = (a / seconds[0], b / seconds[1]);
-        let both = variance[0] + variance[1];
+        let ends_s = if self.is_counted { cell.edge_s } else { 0.0 };
+        let both = variance[0] + variance[1] + (of_a.powi(2) + of_b.powi(2)) * ends_s.powi(2);
         Some(Edge {
             variance: p * p * variance[1] + q * q * variance[0],
             means: 2.0 * cell.joules * p * q * relative.max(0.0).sqrt(),

@@ -17,6 +17,7 @@ fn expected() -> Expected {
         scatter: vec![300.0, 0.0],
         grain: 1.0,
         is_idle: false,
+        is_counted: false,
         lag_s: 1e-3,
         long: vec![true; 3],
         own_long: vec![true; 2],
@@ -132,4 +133,33 @@ fn a_surprise_is_no_larger_than_the_device_can_make_it() {
     let mut doubts = Doubts::default();
     doubts.edge(&edge, Place::End, 0.0, 0.0, (0.1, 0.1));
     assert!(doubts.u95(0.0) < u95(&[(edge, Place::End)]));
+}
+
+#[test]
+fn what_the_timing_of_ends_adds_to_a_counted_cell_is_no_scatter_of_the_power_and_no_surprise() {
+    let (seen, timing) = (5.0, 4.0);
+    let sums = Sums {
+        squares: seen,
+        timing,
+        ..Sums::default()
+    };
+    assert_eq!([1.0, 2.0, 0.5].map(|few| sums.own_squares(few)), [1.0, 6.0, 0.0]);
+    let chance = |is_counted: bool| {
+        let expected = Expected {
+            is_counted,
+            ..expected()
+        };
+        let cell = Cell {
+            start: 0,
+            end: 100_000_000,
+            joules: 18.0,
+            known: true,
+            edge_s: 1e-2,
+            variance: 0.0,
+        };
+        let edge = expected.edge(&cell, &[(0, 0.05), (IDLE, 0.05)], |leaf| leaf == 0);
+        edge.expect("both are known").chance[1]
+    };
+    // 10 ms of 300 W at one end, of 60 W at the other, of which 5/6 would be the load's: beside what the load scatters by.
+    assert!((chance(true) - chance(false) - (9.0 + 0.36) * 25.0 / 36.0).abs() < 1e-9);
 }
