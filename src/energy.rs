@@ -15,6 +15,7 @@
 mod assemble;
 mod attribute;
 mod blind;
+mod boards;
 mod calls;
 mod cell;
 mod checks;

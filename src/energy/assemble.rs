@@ -18,6 +18,7 @@ use crate::model::units::Seconds;
 
 use super::Options;
 use super::attribute;
+use super::boards::{self, Board, Told};
 use super::checks;
 use super::events;
 use super::nodes::{self, Node, Together};
@@ -143,7 +144,7 @@ impl Found<'_> {
 fn of_node<'a, E: Send>(
     node: &Node<'a>,
     options: &Options,
-    streams: impl FnMut(&Device) -> Result<DeviceStreams, E> + Send,
+    mut streams: impl FnMut(&Device) -> Result<DeviceStreams, E> + Send,
 ) -> Result<Found<'a>, E> {
     let Node { recording, spans } = *node;
     let run = recording.interval();
@@ -160,9 +161,23 @@ fn of_node<'a, E: Send>(
         options,
         threads: (cores() / recording.devices.len().clamp(1, MOST_THREADS)).max(1),
     };
-    let devices = recording.devices.iter().zip(&ownership.ranks);
-    let mut parts = Vec::with_capacity(recording.devices.len());
-    for (part, mut found) in side_by_side(&common, devices, streams)? {
+    let alone: Vec<One<'_, '_>> = recording
+        .devices
+        .iter()
+        .zip(&ownership.ranks)
+        .map(|(device, ranks)| (device, ranks, None))
+        .collect();
+    let mut found = side_by_side(&common, &alone, &mut streams)?;
+    let told = boards::tell(&found.iter().map(|(part, _)| board(part)).collect::<Vec<_>>());
+    let again = alone.iter().zip(&told).enumerate();
+    let (places, again): (Vec<usize>, Vec<One<'_, '_>>) = again
+        .filter_map(|(i, (&(device, ranks, _), told))| Some((i, (device, ranks, Some(told.as_ref()?)))))
+        .unzip();
+    for (i, one) in places.into_iter().zip(side_by_side(&common, &again, &mut streams)?) {
+        found[i] = one;
+    }
+    let mut parts = Vec::with_capacity(found.len());
+    for (part, mut found) in found {
         events::tell(recording, part.device, &mut found);
         parts.push(part);
         checks.extend(found);
@@ -183,31 +198,42 @@ fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Analyse devices and their ranks on all cores; what each gave, in their order.
-fn side_by_side<'a, 'r, E: Send>(
+/// A device, its ranks, and what boards like it tell of it.
+type One<'a, 'r> = (&'a Device, &'r Vec<u32>, Option<&'r Told>);
+
+fn board<'p>(part: &'p Part<'_>) -> Board<'p> {
+    Board {
+        device: part.device,
+        origin: part.origin,
+        found: part.found.as_ref(),
+    }
+}
+
+/// Analyse devices on all cores; what each gave, in their order.
+fn side_by_side<'a, E: Send>(
     common: &Common<'_>,
-    devices: impl ExactSizeIterator<Item = (&'a Device, &'r Vec<u32>)> + Send,
+    devices: &[One<'a, '_>],
     streams: impl FnMut(&Device) -> Result<DeviceStreams, E> + Send,
 ) -> Result<Vec<(Part<'a>, Vec<Check>)>, E> {
     let threads = cores().min(devices.len()).min(MOST_THREADS);
-    let waiting = Mutex::new((devices.enumerate(), streams));
+    let waiting = Mutex::new((devices.iter().enumerate(), streams));
     let next = || {
         // A thread that panicked ends the analysis anyway.
         let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let (devices, streams) = &mut *waiting;
-        let (i, (device, ranks)) = devices.next()?;
-        Some(streams(device).map(|readings| (i, device, ranks, readings)))
+        let (i, &one) = devices.next()?;
+        Some(streams(one.0).map(|readings| (i, one, readings)))
     };
     let work = || {
         let mut done = Vec::new();
         let mut last: Option<(&[u32], Timeline)> = None;
         while let Some(one) = next() {
-            let (i, device, ranks, readings) = one?;
+            let (i, (device, ranks, told), readings) = one?;
             let timeline = match last.take() {
                 Some((same, timeline)) if same == ranks.as_slice() => timeline,
                 _ => Timeline::new(common.spans, common.run, ranks),
             };
-            let (part, mut checks) = part::one_device(common, device, &readings, &timeline);
+            let (part, mut checks) = part::one_device(common, (device, told), &readings, &timeline);
             checks.extend(events::unreadable(device, &readings));
             done.push((i, (part, checks)));
             last = Some((ranks, timeline));

@@ -12,6 +12,7 @@ use crate::model::span::Spans;
 use crate::model::time::Interval;
 
 use super::blind;
+use super::boards::Told;
 use super::calls;
 use super::checks;
 use super::combine::{self, Facts};
@@ -59,10 +60,10 @@ pub struct Common<'a> {
     pub threads: usize,
 }
 
-/// Analyse one device's readings over its timeline.
+/// Analyse one device's readings over its timeline, with what boards like it have told.
 pub fn one_device<'a>(
     common: &Common<'_>,
-    device: &'a Device,
+    (device, told): (&'a Device, Option<&Told>),
     readings: &DeviceStreams,
     timeline: &Timeline,
 ) -> (Part<'a>, Vec<Check>) {
@@ -75,7 +76,10 @@ pub fn one_device<'a>(
     } = *common;
     let (means, max_memory) = state::means(&readings.state, timeline, parents);
     let contained = device.contained_in.as_ref();
-    let sensed = Sensed::of(device, readings, run);
+    let mut sensed = Sensed::of(device, readings, run);
+    if let Some(told) = told {
+        told.complete(sensed.device.to_mut());
+    }
     let mut part = Part {
         device,
         in_total: !recording.devices.iter().any(|other| Some(&other.id) == contained),
@@ -114,8 +118,9 @@ pub fn one_device<'a>(
     let stands_still = is_locked || matches!(&model, Ok(Some(model)) if model.lock.is_some());
     let mut is_unexplained = matches!(model, Err(Refusal::Unexplained));
     let mut model = model.ok().flatten();
-    let mut kind = doubts::of_counter(&mut curve, device, (model.as_ref(), stands_still));
+    let mut kind = doubts::of_counter(&mut curve, &sensed.device, (model.as_ref(), stands_still));
     if let Some(model) = &mut model {
+        model.kind = kind;
         model.may_have_gaps = curve.method == Method::Counter && curve.story.gaps.is_some();
         doubts = checks::of_model(device, model);
     }
@@ -155,7 +160,7 @@ pub fn one_device<'a>(
             model = None;
             curve = curve::build(&sensed.device, &sensed, run, Sources::All).unwrap_or(curve);
             blind::by_context(&mut curve, timeline, parents);
-            kind = doubts::of_counter(&mut curve, device, (None, stands_still));
+            kind = doubts::of_counter(&mut curve, &sensed.device, (None, stands_still));
             split = sharpened(&curve, timeline, parents, None);
             is_unexplained = true;
             together.push(checks::of_contradiction(device));
@@ -191,7 +196,10 @@ pub fn one_device<'a>(
     part.timing = timing(&sensed.device, &curve, model.as_ref());
     part.found = model.as_ref().map(Model::found);
     let mut found = checks::of_device(device, &curve.story, run.seconds());
-    found.extend(doubts);
+    found.extend(match told {
+        Some(told) => Some(told.added_to(device, doubts)),
+        None => doubts,
+    });
     found.extend(model.as_ref().and_then(|model| checks::of_halves(device, spans, model)));
     found.extend(together);
     (part, found)

@@ -4,7 +4,7 @@
 use super::laws::{analysed, gpu, recording};
 use crate::model::analysis::{Analysis, EnergyEstimate};
 use crate::model::device::{Device, SensorTiming};
-use crate::model::marker::MarkerVerb::{Begin, End};
+use crate::model::marker::MarkerVerb::{self, Begin, End};
 use crate::model::sample::{PowerStream, Times};
 use crate::model::time::Timestamp;
 
@@ -14,15 +14,25 @@ const BELIEVED_MS: i64 = 25;
 const IDLE_MS: i64 = 1000;
 
 /// Steps of two phases, ms and watts of each, their lengths scattering by so many ms to either side.
-struct Load {
-    steps: i64,
-    phases: [(i64, f64); 2],
-    scatter_ms: i64,
-    idle_w: f64,
-    noise_w: f64,
-    window_ms: i64,
+#[derive(Clone, Copy)]
+pub(super) struct Load {
+    pub steps: i64,
+    pub phases: [(i64, f64); 2],
+    pub scatter_ms: i64,
+    pub idle_w: f64,
+    pub noise_w: f64,
+    pub window_ms: i64,
     /// What a calibration found of the counter.
-    counter_kind: Option<&'static str>,
+    pub counter_kind: Option<&'static str>,
+}
+
+/// A run of a load, as a board recorded it.
+pub(super) struct Recorded {
+    pub power: PowerStream,
+    pub lines: Vec<(f64, MarkerVerb, &'static str, u32)>,
+    pub run_ms: i64,
+    /// The load's energy in truth.
+    pub joules: f64,
 }
 
 impl Load {
@@ -32,9 +42,8 @@ impl Load {
     }
 }
 
-/// What is said of a run by an A100 whose readings end `at_ms` after each tenth of a second, and whose counter adds up those or all time;
-/// and the load's energy in truth.
-fn observed(load: &Load, at_ms: i64, adds_up_readings: bool) -> (Analysis, f64) {
+/// A board whose readings end `at_ms` after each tenth of a second, and whose counter adds up those or all time.
+pub(super) fn recorded(load: &Load, at_ms: i64, adds_up_readings: bool) -> Recorded {
     let mut watts = vec![load.idle_w; 2 * IDLE_MS as usize];
     let mut lines = vec![(IDLE_MS as f64, Begin, "train", 0)];
     let mut now = IDLE_MS;
@@ -76,20 +85,42 @@ fn observed(load: &Load, at_ms: i64, adds_up_readings: bool) -> (Analysis, f64) 
         power.counter.push(Some(((1000.0 + counted) * 1e3) as u64));
     }
     power.times = times;
+    Recorded {
+        power,
+        lines,
+        run_ms,
+        joules: to(now) - to(IDLE_MS),
+    }
+}
+
+/// Such a board, of which `load` says what is known of its counter, and an A100's window is believed.
+pub(super) fn board(n: u32, load: &Load) -> Device {
     let kind = load
         .counter_kind
         .map(|kind| ("counter_kind".to_owned(), kind.to_owned()));
-    let device = Device {
+    Device {
         properties: kind.into_iter().collect(),
         power_timing: SensorTiming {
             update_period_ms: Some(PERIOD_MS as f64),
             window_ms: Some(BELIEVED_MS as f64),
             delay_ms: None,
         },
-        ..gpu(0)
-    };
-    let analysis = analysed(&recording(vec![device], run_ms, &lines), power);
-    (analysis, to(now) - to(IDLE_MS))
+        ..gpu(n)
+    }
+}
+
+/// What is said of the run of one board; and the load's energy in truth.
+fn observed(load: &Load, at_ms: i64, adds_up_readings: bool) -> (Analysis, f64) {
+    let Recorded {
+        power,
+        lines,
+        run_ms,
+        joules,
+    } = recorded(load, at_ms, adds_up_readings);
+    (
+        analysed(&recording(vec![board(0, load)], run_ms, &lines), power),
+        joules,
+    )
 }
 
 fn energy<'a>(analysis: &'a Analysis, path: &str) -> &'a EnergyEstimate {
@@ -98,7 +129,7 @@ fn energy<'a>(analysis: &'a Analysis, path: &str) -> &'a EnergyEstimate {
 }
 
 /// 40 ms at 320 W and 60 ms at 120 W in each tenth of a second: readings that see 12 and 13 ms of them say 216 W, and it is 200.
-const LOCKED: Load = Load {
+pub(super) const LOCKED: Load = Load {
     steps: 100,
     phases: [(40, 320.0), (60, 120.0)],
     scatter_ms: 0,

@@ -29,15 +29,19 @@ pub fn of_counter(curve: &mut Curve, device: &Device, (model, stands_still): (Op
     kind
 }
 
-/// What the counter adds up: by the model, and where there is none by how closely it follows the readings, or by the user's calibration.
+/// What the counter adds up: by the model, else by how closely it follows the readings, else by what was measured of it before, or of boards
+/// like this one.
 fn counter_kind(device: &Device, curve: &Curve, model: Option<&Model>) -> CounterKind {
-    let calibrated = device.properties.get("counter_kind").map(String::as_str);
-    match (model, curve.story.summed, calibrated) {
-        (Some(model), summed, _) if model.kind != CounterKind::Unknown || summed != Summed::Yes => model.kind,
-        (Some(_), ..) => CounterKind::Sampled,
+    let measured = device.properties.get("counter_kind").map(String::as_str);
+    let by_model = model
+        .map(|model| model.kind)
+        .filter(|kind| *kind != CounterKind::Unknown);
+    match (by_model, curve.story.summed, measured) {
+        (Some(kind), ..) => kind,
         (None, Summed::Yes, _) | (None, Summed::Unknown, Some("sampled")) => CounterKind::Sampled,
-        (None, Summed::No, _) | (None, Summed::Unknown, Some("continuous")) => CounterKind::Continuous,
-        (None, Summed::Unknown, _) => CounterKind::Unknown,
+        (None, Summed::Unknown, Some("continuous")) => CounterKind::Continuous,
+        (None, Summed::No, _) if model.is_none() => CounterKind::Continuous,
+        (None, ..) => CounterKind::Unknown,
     }
 }
 

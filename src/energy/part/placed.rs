@@ -19,6 +19,13 @@ fn is_news(found: &Found, believed: SensorTiming) -> bool {
     found.delay_sd_ms < sd_ms || off > FAR * found.delay_sd_ms.hypot(sd_ms)
 }
 
+/// Whether the power's windows, as `found`, are clearly shorter than was believed.
+fn sees_less(believed: SensorTiming, found: &Device) -> bool {
+    const CLEARLY: f64 = 0.8;
+    let windows = found.power_timing.window_ms.zip(believed.window_ms);
+    windows.is_some_and(|(found, believed)| found < CLEARLY * believed)
+}
+
 /// The device with its sensors' windows where the model found them, where it knows that better than what is believed of all boards.
 pub fn timed(device: &Device, model: Option<&Model>) -> Device {
     let Some(model) = model.filter(|model| model.is_told) else {
@@ -71,9 +78,15 @@ pub fn placed(
     } else {
         (&model.power, sensed.device.power_timing)
     };
-    let by = found.as_ref().filter(|found| is_news(found, believed))?;
-    curve.delay_sd_s = by.delay_sd_ms * 1e-3;
-    curve.doubt_jitter(by.jitter_ms * 1e-3);
+    match found.as_ref().filter(|found| is_news(found, believed)) {
+        Some(by) => {
+            curve.delay_sd_s = by.delay_sd_ms * 1e-3;
+            curve.doubt_jitter(by.jitter_ms * 1e-3);
+        }
+        // Of the counter's cells no more is known than before; but that the readings beside it see less than was believed.
+        None if curve.method == Method::Counter && sees_less(sensed.device.power_timing, &device) => {}
+        None => return None,
+    }
     Some(curve)
 }
 

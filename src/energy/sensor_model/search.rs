@@ -39,6 +39,9 @@ const COUNTED: f64 = 400.0;
 pub const UNUSUAL: f64 = 12.0;
 pub const RIVALS_WITHIN: f64 = 12.0;
 
+/// The device's property that says how well its window was measured.
+const WINDOW_U95: &str = "power_window_u95_ms";
+
 /// A stream as it enters a fit.
 pub fn stream(rows: &Rows, theta: Theta, prior: Prior, is_counter: bool) -> Stream<'_> {
     let theta = Theta {
@@ -253,7 +256,10 @@ impl<'a> Search<'a> {
         } else {
             WORTH_A_TRY
         };
+        // A window that was measured, on this board or on others like it, is not looked for elsewhere.
+        let is_measured = calibrated(self.inputs.device, WINDOW_U95, 0.0).is_some();
         let far = self.far.iter().filter(|far| far.1 < promising * self.near.1);
+        let far = far.filter(|(theta, _)| !is_measured || self.is_usual(theta.window));
         let starts = far.chain([&self.near]).map(|(start, _)| *start).collect();
         let mut all = self.all_converged(starts);
         let near = all.len() - 1;
@@ -340,7 +346,7 @@ impl<'a> Search<'a> {
         let believed = device.power_timing.window_ms;
         let near = believed.filter(|_| self.is_usual(start.window));
         let centre = near.unwrap_or(start.window);
-        let measured = near.and(calibrated(device, "power_window_u95_ms", 0.2));
+        let measured = near.and(calibrated(device, WINDOW_U95, 0.2));
         let about = Theta {
             window: centre,
             ..start
