@@ -119,10 +119,33 @@ fn are_alike(a: &Board<'_>, b: &Board<'_>) -> bool {
         && a.device.name == b.device.name
 }
 
-/// The window that its readings tell of, and its standard uncertainty as a share.
-fn window(board: &Board<'_>) -> Option<(f64, f64)> {
+/// A window that one of them was found with, or that is believed of all of them.
+struct Voice<'a> {
+    of: Option<&'a DeviceId>,
+    ms: f64,
+    /// Standard uncertainty as a share.
+    share: f64,
+    is_boxcar: bool,
+}
+
+impl Voice<'_> {
+    fn weight(&self) -> f64 {
+        self.share.powi(-2)
+    }
+}
+
+fn weight<'a>(voices: impl IntoIterator<Item = &'a Voice<'a>>) -> f64 {
+    voices.into_iter().map(Voice::weight).sum()
+}
+
+fn voice<'a>(board: &Board<'a>) -> Option<Voice<'a>> {
     let (found, shape) = board.found?.power?.window?;
-    (shape == "boxcar").then(|| (found.value, SURE.hypot(0.5 * found.u95 / found.value)))
+    Some(Voice {
+        of: Some(&board.device.id),
+        ms: found.value,
+        share: SURE.hypot(0.5 * found.u95 / found.value),
+        is_boxcar: shape == "boxcar",
+    })
 }
 
 fn kind(board: &Board<'_>) -> Option<&'static str> {
@@ -136,41 +159,46 @@ fn is_calibrated(board: &Board<'_>) -> bool {
     board.device.properties.contains_key("power_window_u95_ms")
 }
 
-/// Whether a board's own window, or the one that stands for it, is another than this.
+/// Whether a board's own window, or the one that stands for it, is another than this. A low pass has none to compare.
 fn lacks(board: &Board<'_>, theirs: f64) -> bool {
-    let own = window(board);
-    let ms = own.map(|(ms, _)| ms).or(board.device.power_timing.window_ms);
-    let least = own.map_or(0.0, |(ms, share)| 2.0 * (share * ms).hypot(DIFFER * theirs));
-    !is_calibrated(board) && ms.is_none_or(|ms| (ms - theirs).abs() > least.max(APART * theirs))
+    let (ms, least) = match voice(board) {
+        Some(own) if own.is_boxcar => (Some(own.ms), 2.0 * (own.share * own.ms).hypot(DIFFER * theirs)),
+        Some(_) => return false,
+        None => (board.device.power_timing.window_ms, 0.0),
+    };
+    let is_calibrated = board.device.properties.contains_key("power_window_u95_ms");
+    !is_calibrated && ms.is_none_or(|ms| (ms - theirs).abs() > least.max(APART * theirs))
 }
 
-/// The window that most of what was found of these boards agrees on, and whose that is.
+/// The window that most of what was found of these boards agrees on, and whose that is. Low passes speak against it.
 fn window_of(alike: &[Board<'_>]) -> Option<(f64, Vec<DeviceId>)> {
-    let found = alike
-        .iter()
-        .filter_map(|board| Some((Some(&board.device.id), window(board)?)));
-    let believed = alike.first()?.device.power_timing.window_ms;
-    let mut voices: Vec<(Option<&DeviceId>, f64, f64)> = found
-        .chain(believed.map(|ms| (None, (ms, BELIEVED))))
-        .map(|(id, (ms, share))| (id, ms, share.powi(-2)))
-        .collect();
-    voices.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let all: f64 = voices.iter().map(|voice| voice.2).sum();
+    let believed = alike.first()?.device.power_timing.window_ms.map(|ms| Voice {
+        of: None,
+        ms,
+        share: BELIEVED,
+        is_boxcar: true,
+    });
+    let voices = alike.iter().filter_map(voice).chain(believed);
+    let (mut boxcars, low_passes): (Vec<Voice<'_>>, Vec<Voice<'_>>) = voices.partition(|voice| voice.is_boxcar);
+    boxcars.sort_by(|a, b| a.ms.total_cmp(&b.ms));
+    let all = weight(&boxcars);
     let mut so_far = 0.0;
-    let median = voices.iter().find(|voice| {
-        so_far += voice.2;
+    let median = boxcars.iter().find(|voice| {
+        so_far += voice.weight();
         so_far >= 0.5 * all
     })?;
-    let near: Vec<&(Option<&DeviceId>, f64, f64)> = voices
-        .iter()
-        .filter(|voice| (voice.1 - median.1).abs() <= SAME * median.1)
-        .collect();
-    let weight: f64 = near.iter().map(|voice| voice.2).sum();
-    let boards = || near.iter().filter_map(|&&(id, ms, weight)| Some((id?, ms, weight)));
-    let of_boards: f64 = boards().map(|(.., weight)| weight).sum();
-    let mean = boards().map(|(_, ms, weight)| weight / of_boards * ms).sum();
-    let is_theirs = near.len() >= 2 && weight >= MOST * all && of_boards > 0.0;
-    is_theirs.then(|| (mean, boards().map(|(id, ..)| id.clone()).collect()))
+    let near = || {
+        boxcars
+            .iter()
+            .filter(|voice| (voice.ms - median.ms).abs() <= SAME * median.ms)
+    };
+    let boards = || near().filter_map(|voice| Some((voice, voice.of?.clone())));
+    if near().count() < 2 || boards().next().is_none() || weight(near()) < MOST * (all + weight(&low_passes)) {
+        return None;
+    }
+    let summed: f64 = boards().map(|(voice, _)| voice.weight() * voice.ms).sum();
+    let mean = summed / boards().map(|(voice, _)| voice.weight()).sum::<f64>();
+    Some((mean, boards().map(|(_, id)| id).collect()))
 }
 
 /// What the counters add up by those that tell, if they agree.

@@ -189,6 +189,35 @@ fn steps_that_fill_their_phase_are_no_surer_than_it() {
 }
 
 #[test]
+fn a_counter_beside_readings_that_see_less_than_was_believed_is_as_sure_as_with_the_right_belief() {
+    let load = Load {
+        steps: 230,
+        phases: [(17, 330.0), (26, 150.0)],
+        scatter_ms: 5,
+        ..LOCKED
+    };
+    let train = |believed_ms: i64| {
+        let Recorded {
+            power,
+            lines,
+            run_ms,
+            joules,
+        } = recorded(&load, 0, true);
+        let mut device = board(0, &load);
+        device.power_timing.window_ms = Some(believed_ms as f64);
+        let analysis = analysed(&recording(vec![device], run_ms, &lines), power);
+        let train = energy(&analysis, "train");
+        let off = train.joules.expect("a value").get() - joules;
+        (off.abs(), train.u95.expect("known").get())
+    };
+    let [(_, known), (off, u95)] = [BELIEVED_MS, PERIOD_MS].map(train);
+    assert!(
+        off < u95 && u95 > 0.5 * known,
+        "off by {off} J, said to {u95}, and {known} with the right belief"
+    );
+}
+
+#[test]
 fn readings_that_never_change_are_no_riddle() {
     let constant = Load {
         phases: [(40, 200.0), (57, 200.0)],

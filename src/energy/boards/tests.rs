@@ -84,6 +84,25 @@ fn a_voice_alone_and_boards_that_disagree_tell_nothing() {
 }
 
 #[test]
+fn low_passes_speak_against_a_boxcar_and_keep_what_they_are() {
+    let low_pass = |board: &mut (Device, FoundSensor)| {
+        let power = board.1.power.as_mut().expect("a stream");
+        power.window = power.window.map(|(window, _)| (window, "low-pass"));
+    };
+    let found =
+        |windows: [(f64, f64); 4], believed| windows.map(|window| board(0, Some(believed), Some(window), "unknown"));
+    // The fourth is the odd one out, if it is a boxcar; and if the third is none, two speak against two.
+    let mut boards = found([(25.2, 0.4), (24.8, 0.4), (24.9, 0.4), (31.0, 2.0)], 25.0);
+    assert!(told(&boards)[3].is_some());
+    low_pass(&mut boards[3]);
+    assert_eq!(told(&boards)[3], None);
+    let mut boards = found([(25.2, 0.4), (24.8, 0.4), (24.9, 0.4), (31.0, 0.8)], 40.0);
+    assert!(told(&boards)[3].is_some());
+    low_pass(&mut boards[2]);
+    assert_eq!(told(&boards)[3], None);
+}
+
+#[test]
 fn a_calibration_is_a_voice_and_is_kept() {
     let mut boards =
         [(40.0, 0.4), (25.0, 0.4), (25.2, 0.4)].map(|window| board(0, Some(25.0), Some(window), "unknown"));
