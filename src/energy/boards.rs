@@ -155,10 +155,6 @@ fn kind(board: &Board<'_>) -> Option<&'static str> {
         .filter(|kind| *kind != "unknown")
 }
 
-fn is_calibrated(board: &Board<'_>) -> bool {
-    board.device.properties.contains_key("power_window_u95_ms")
-}
-
 /// Whether a board's own window, or the one that stands for it, is another than this. A low pass has none to compare.
 fn lacks(board: &Board<'_>, theirs: f64) -> bool {
     let (ms, least) = match voice(board) {
