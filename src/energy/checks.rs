@@ -1,5 +1,9 @@
 //! Tests a recording is put to, each a verdict and a sentence, and the warnings that follow from them.
 
+mod refusals;
+
+pub use refusals::of_refusal;
+
 use crate::model::analysis::{Check, CheckStatus, FoundMs, PowerOrigin};
 use crate::model::device::Device;
 use crate::model::recording::Recording;
@@ -8,7 +12,7 @@ use crate::model::wording::counted;
 
 use super::combine::Together;
 use super::curve::Story;
-use super::sensor_model::{CounterKind, Model, Refusal};
+use super::sensor_model::{CounterKind, Model};
 
 /// A sweep later than this many intervals is worth a word.
 const LATE_INTERVALS: f64 = 2.0;
@@ -263,53 +267,6 @@ pub fn of_pair(device: &Device, spans: &Spans, pair: &Together) -> Option<Check>
             a.path, b.path, pair.joules, pair.u95
         ),
     ))
-}
-
-/// Why short phases have no figures of their own.
-pub fn of_refusal(device: &Device, refusal: &Refusal) -> Option<Check> {
-    let id = &device.id;
-    match refusal {
-        Refusal::TooLittle => None,
-        Refusal::Blurred(half) => Some(check(
-            format!("sensor:{id}"),
-            CheckStatus::Warn,
-            format!(
-                "readings of {id} were taken so seldom that each is up to {:.0} ms old: which phases it saw is not known, and phases shorter than that have bounds alone; poll more often than the sensor updates",
-                2.0 * half
-            ),
-        )),
-        Refusal::Unexplained => Some(check(
-            format!("sensor:{id}"),
-            CheckStatus::Warn,
-            format!(
-                "no window and delay that were looked for explain the power readings of {id}: short phases have bounds alone; `powerprof calibrate` may find them beforehand"
-            ),
-        )),
-        Refusal::Locked(lock) => Some(check(
-            format!("sensor:{id}"),
-            CheckStatus::Warn,
-            format!(
-                "the sensor of {id} (every {:.1} ms) is locked to the steps ({:.1} ms): each reading sees the same part of a step, so phases inside it cannot be told apart; {}; another batch size would free it",
-                lock.period_ms,
-                lock.step_ms,
-                of_locked_total(device)
-            ),
-        )),
-    }
-}
-
-/// What a sensor that is locked to the steps says of the total: if its windows are as long as its period it has seen all.
-fn of_locked_total(device: &Device) -> &'static str {
-    let timing = device.power_timing;
-    match timing.window_ms.zip(timing.update_period_ms) {
-        Some((window, period)) if window < 0.95 * period => {
-            "the total is what it has not seen as well, and has bounds, unless a counter is known to add up all time (`powerprof calibrate` tells)"
-        }
-        Some(_) => "the total is right",
-        None => {
-            "the total is right only if its readings are means over all the time between them (`--gpu-name` says which board it is)"
-        }
-    }
 }
 
 /// A model of the sensor that says what its readings exclude.

@@ -115,6 +115,7 @@ pub fn one_device<'a>(
         }
     }
     let is_locked = matches!(model, Err(Refusal::Locked(_)));
+    let is_refused = is_locked || matches!(model, Err(Refusal::Whole { .. }));
     let stands_still = is_locked || matches!(&model, Ok(Some(model)) if model.lock.is_some());
     let mut is_unexplained = matches!(model, Err(Refusal::Unexplained));
     let mut model = model.ok().flatten();
@@ -166,7 +167,7 @@ pub fn one_device<'a>(
             together.push(checks::of_contradiction(device));
         }
     }
-    if is_locked {
+    if is_refused {
         doubts::refuse(&mut split.figures);
     }
     let inclusive = shares::inclusive(&split.seconds, parents);

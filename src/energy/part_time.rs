@@ -218,6 +218,41 @@ fn a_counter_beside_readings_that_see_less_than_was_believed_is_as_sure_as_with_
 }
 
 #[test]
+fn windows_as_long_as_a_step_tell_nothing_inside_it_and_the_report_says_why() {
+    let load = |window_ms: i64| Load {
+        steps: 250,
+        phases: [(23, 330.0), (34, 150.0)],
+        window_ms,
+        ..LOCKED
+    };
+    let of = |window_ms: i64| {
+        let load = load(window_ms);
+        let Recorded {
+            power,
+            lines,
+            run_ms,
+            joules,
+        } = recorded(&load, 0, true);
+        let mut device = board(0, &load);
+        device.power_timing.window_ms = Some(window_ms as f64);
+        let analysis = analysed(&recording(vec![device], run_ms, &lines), power);
+        let why = analysis
+            .checks
+            .iter()
+            .any(|check| check.detail.contains("is the mean over whole steps (57.0 ms"));
+        (why, analysis, joules)
+    };
+    let (why, analysis, joules) = of(57);
+    assert!(why, "{:?}", analysis.checks);
+    let inside = ["train/step/forward", "train/step/optimizer"].map(|path| energy(&analysis, path).joules);
+    assert_eq!(inside, [None, None]);
+    let train = energy(&analysis, "train");
+    let said = train.joules.expect("a value").get();
+    assert!((said / joules - 1.0).abs() < 0.005, "{said} of {joules} J");
+    assert!(!of(47).0, "a sixth of a step is left to tell");
+}
+
+#[test]
 fn readings_that_never_change_are_no_riddle() {
     let constant = Load {
         phases: [(40, 200.0), (57, 200.0)],

@@ -173,6 +173,8 @@ pub enum Refusal {
     Locked(Lock),
     /// Polls came so seldom that it is not known which phases a reading saw: half-width of its place in time, ms.
     Blurred(f64),
+    /// Windows are as long as whole steps, and see the same mixture of phases wherever they lie.
+    Whole { window_ms: f64, step_ms: f64 },
     /// No window and delay explain the power readings.
     Unexplained,
 }
@@ -211,6 +213,9 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
     let sensor = Sensor::discovered(inputs, &setting, readings);
     let (few, many) = (sensor.readings.spread(JOINT), sensor.readings.spread(FITTING));
     let (likeliest, rivals) = rivals::likeliest(&setting, inputs.range, &sensor, &few)?;
+    if let Some(whole) = whole_steps(inputs, &overlap, &likeliest.streams) {
+        return Err(whole);
+    }
     if likeliest.holds_readings(&setting) && !inputs.adds_up {
         return fit(&Inputs {
             adds_up: true,
@@ -261,6 +266,32 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         uneven,
         origin: inputs.sensed.origin(),
         halves,
+    })
+}
+
+/// Why nothing inside the steps can be told, if all windows are whole numbers of them: as they were found, and as they are believed where
+/// they were found near that, for such readings tell little of their windows.
+fn whole_steps(inputs: &Inputs, overlap: &Overlap, streams: &[Stream<'_>]) -> Option<Refusal> {
+    let whole = |stream: &Stream<'_>| {
+        if stream.theta.shape == Shape::LowPass {
+            return None;
+        }
+        let rows = stream.rows.windowed();
+        let windows = if stream.is_counter {
+            vec![1e3 * rows.period]
+        } else {
+            let found = stream.theta.window;
+            let believed = inputs.device.power_timing.window_ms;
+            let near = believed.filter(|&believed| search::is_near(found, believed));
+            near.into_iter().chain([found]).collect()
+        };
+        let is_whole = |window: &f64| contrast::is_whole(inputs, overlap, &rows, *window);
+        windows.into_iter().find(is_whole)
+    };
+    let windows: Option<Vec<f64>> = streams.iter().map(whole).collect();
+    Some(Refusal::Whole {
+        window_ms: windows?.first().copied()?,
+        step_ms: lock::step_ms(inputs.timeline)?,
     })
 }
 

@@ -1,10 +1,14 @@
-//! How much of the differences between readings is left where it is not known exactly when they were taken.
+//! How much readings can differ at all: where it is not known exactly when they were taken, and where windows are as long as steps.
 //!
 //! A sensor that is polled as slowly as it updates, or more slowly, has shown its value for an unknown time: the mixture of phases that
 //! it saw is expected, not known. If that blur is longer than the steps, all readings are expected to have seen nearly the same.
+//!
+//! A window as long as a whole number of steps sees the same mixture wherever it lies, but for what steps differ in length by; one that is
+//! half a step longer sees all that there is to see.
 
 use super::Inputs;
 use super::design::{Design, Shape, Theta};
+use super::lock;
 use super::overlap::Overlap;
 use super::rows::Rows;
 
@@ -18,31 +22,81 @@ pub fn left(inputs: &Inputs, overlap: &Overlap, rows: &Rows) -> f64 {
     }
     let window = inputs.device.power_timing.window_ms.unwrap_or(rows.period * 1e3);
     let rows = rows.spread(READINGS);
-    let scatter = |blur: f64| {
-        let theta = Theta {
-            window,
-            shape: Shape::Boxcar,
-            delay: 0.0,
-            blur,
-            follow: 0.0,
-            response: 0.0,
-        };
-        let leaves = inputs.timeline.leaves;
-        let mut design = Design::new(overlap, theta, rows.rows.len());
-        let mut sums = vec![(0.0, 0.0); leaves];
-        for row in &rows.rows {
-            design.row(row, None);
-            for (sum, column) in sums.iter_mut().zip(&design.columns) {
-                *sum = (sum.0 + column, sum.1 + column * column);
-            }
-        }
-        let count = rows.rows.len().max(1) as f64;
-        let variance = |(sum, square): (f64, f64)| (square - sum * sum / count).max(0.0);
-        sums.into_iter().map(variance).collect::<Vec<f64>>()
+    let sharp = scatter(inputs, overlap, &rows, (window, 0.0));
+    let blurred = scatter(inputs, overlap, &rows, (window, 1e6 * rows.unseen));
+    median_ratio(&blurred, &sharp).unwrap_or(0.0)
+}
+
+/// Whether windows of this length (ms) are whole numbers of steps, so that their readings differ by next to nothing.
+pub fn is_whole(inputs: &Inputs, overlap: &Overlap, rows: &Rows, window_ms: f64) -> bool {
+    /// Middle half of the overlaps, as a share of that of windows half a step longer. Steps that scatter by 1 % leave two hundredths, and a
+    /// window of 3.1 steps over a tenth, which tells enough.
+    const LEAST: f64 = 0.05;
+    let Some(step_ms) = lock::step_ms(inputs.timeline).filter(|step_ms| window_ms > 0.5 * step_ms) else {
+        return false;
     };
-    let (sharp, blurred) = (scatter(0.0), scatter(1e6 * rows.unseen));
-    let seen = sharp.iter().zip(blurred).filter(|(sharp, _)| **sharp > 0.0);
-    let mut left: Vec<f64> = seen.map(|(sharp, blurred)| blurred / sharp).collect();
-    left.sort_by(f64::total_cmp);
-    left.get(left.len() / 2).copied().unwrap_or(0.0)
+    let rows = rows.spread(READINGS);
+    // What is seen before the first step and behind the last is not in the middle half.
+    let middle = |window: f64| -> Vec<f64> {
+        let mut seen = vec![Vec::with_capacity(rows.rows.len()); inputs.timeline.leaves];
+        each_row(inputs, overlap, &rows, (window, 0.0), |columns| {
+            seen.iter_mut()
+                .zip(columns)
+                .for_each(|(seen, column)| seen.push(window * column));
+        });
+        seen.into_iter().map(middle_half).collect()
+    };
+    median_ratio(&middle(window_ms), &middle(window_ms + 0.5 * step_ms)).is_some_and(|ratio| ratio < LEAST)
+}
+
+/// From the first quartile to the third.
+fn middle_half(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let at = |quarters: usize| values.get(quarters * values.len() / 4).copied().unwrap_or(0.0);
+    at(3) - at(1)
+}
+
+/// The overlaps of each row's window of this length (ms) and blur (ms^2) with the leaves.
+fn each_row(
+    inputs: &Inputs,
+    overlap: &Overlap,
+    rows: &Rows,
+    (window, blur): (f64, f64),
+    mut row_of: impl FnMut(&[f64]),
+) {
+    let theta = Theta {
+        window,
+        shape: Shape::Boxcar,
+        delay: 0.0,
+        blur,
+        follow: 0.0,
+        response: 0.0,
+    };
+    let leaves = inputs.timeline.leaves;
+    let mut design = Design::new(overlap, theta, rows.rows.len());
+    for row in &rows.rows {
+        design.row(row, None);
+        row_of(&design.columns[..leaves]);
+    }
+}
+
+/// Variance of each leaf's overlap with windows of this length (ms) and blur (ms^2).
+fn scatter(inputs: &Inputs, overlap: &Overlap, rows: &Rows, theta: (f64, f64)) -> Vec<f64> {
+    let mut sums = vec![(0.0, 0.0); inputs.timeline.leaves];
+    each_row(inputs, overlap, rows, theta, |columns| {
+        for (sum, column) in sums.iter_mut().zip(columns) {
+            *sum = (sum.0 + column, sum.1 + column * column);
+        }
+    });
+    let count = rows.rows.len().max(1) as f64;
+    let variance = |(sum, square): (f64, f64)| (square - sum * sum / count).max(0.0);
+    sums.into_iter().map(variance).collect()
+}
+
+/// Median over the leaves that were seen.
+fn median_ratio(part: &[f64], whole: &[f64]) -> Option<f64> {
+    let seen = part.iter().zip(whole).filter(|(_, whole)| **whole > 0.0);
+    let mut ratios: Vec<f64> = seen.map(|(part, whole)| part / whole).collect();
+    ratios.sort_by(f64::total_cmp);
+    ratios.get(ratios.len() / 2).copied()
 }

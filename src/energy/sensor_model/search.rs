@@ -42,6 +42,11 @@ pub const RIVALS_WITHIN: f64 = 12.0;
 /// The device's property that says how well its window was measured.
 const WINDOW_U95: &str = "power_window_u95_ms";
 
+/// Whether a window is about as long as is believed.
+pub fn is_near(window: f64, believed: f64) -> bool {
+    (USUAL.start * believed..USUAL.end * believed).contains(&window)
+}
+
 /// A stream as it enters a fit.
 pub fn stream(rows: &Rows, theta: Theta, prior: Prior, is_counter: bool) -> Stream<'_> {
     let theta = Theta {
@@ -304,7 +309,7 @@ impl<'a> Search<'a> {
     /// Whether a window (ms) is what is believed of such boards.
     pub fn is_usual(&self, window: f64) -> bool {
         match self.inputs.device.power_timing.window_ms {
-            Some(believed) => (USUAL.start * believed..USUAL.end * believed).contains(&window),
+            Some(believed) => is_near(window, believed),
             None => window <= 1.05e3 * self.rows.period,
         }
     }
