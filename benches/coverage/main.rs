@@ -22,9 +22,10 @@ use simulator::{World, simulate};
 fn analysed(world: &World) -> Analysis {
     let recording = &world.recording;
     let spans = spans(&recording.markers, recording.interval());
-    let mut streams = world.streams.iter();
-    analyze(recording, &spans, &Options::default(), |_| {
-        Ok::<_, Infallible>(streams.next().expect("a stream for each device").clone())
+    let ids = recording.devices.iter().map(|device| &device.id);
+    let streams: BTreeMap<_, _> = ids.zip(&world.streams).collect();
+    analyze(recording, &spans, &Options::default(), |device| {
+        Ok::<_, Infallible>(streams[&device.id].clone())
     })
     .expect("infallible")
 }

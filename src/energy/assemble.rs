@@ -27,7 +27,8 @@ use super::timeline::Timeline;
 use super::uncertainty::{self, exact_seconds};
 use super::work;
 
-/// Analyse a recording. `streams` gives a device's readings, and is asked for one device after the other.
+/// Analyse a recording. `streams` gives a device's readings, and is asked for one device after the other; for some of several like boards
+/// once more.
 pub fn analyze<E: Send>(
     recording: &Recording,
     spans: &Spans,
@@ -38,7 +39,8 @@ pub fn analyze<E: Send>(
     analyze_nodes(&nodes, &nodes::together(&nodes), options, |_, device| streams(device))
 }
 
-/// Analyse the nodes of one run. `streams` gives the readings of a device of the node with this number, one after the other.
+/// Analyse the nodes of one run. `streams` gives the readings of a device of the node with this number, one after the other, as [`analyze`]
+/// asks for them.
 pub fn analyze_nodes<E: Send>(
     nodes: &[Node<'_>],
     together: &Together<'_>,

@@ -119,9 +119,9 @@ pub(super) fn counted(end_ms: i64, period_ms: i64, joules: impl Fn(f64) -> f64) 
 
 fn run(recording: &Recording, streams: &[DeviceStreams]) -> Analysis {
     let spans = spans(&recording.markers, recording.interval());
-    let mut next = streams.iter();
-    analyze(recording, &spans, &Options::default(), |_| {
-        Ok::<_, Infallible>(next.next().cloned().expect("a stream per device"))
+    let of: BTreeMap<_, _> = recording.devices.iter().map(|d| &d.id).zip(streams).collect();
+    analyze(recording, &spans, &Options::default(), |device| {
+        Ok::<_, Infallible>(of[&device.id].clone())
     })
     .expect("streams cannot fail")
 }
