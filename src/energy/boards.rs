@@ -12,7 +12,7 @@
 //!   least. What is believed of such boards is one voice. Boards that found another, or none, are looked at again with it.
 //! - What a *counter* adds up is the same for all of them, if those that tell agree.
 //!
-//! A window that the user's own calibration found is a voice, and is kept. Units: milliseconds.
+//! What the user's own calibration found of a board is kept, and its window is a voice. Units: milliseconds.
 
 use crate::model::analysis::{Check, CheckStatus, FoundSensor, PowerOrigin};
 use crate::model::device::{Device, DeviceId, DeviceKind};
@@ -94,7 +94,7 @@ pub fn tell(boards: &[Board<'_>]) -> Vec<Option<Told>> {
         .map(|board| {
             let alike: Vec<Board<'_>> = boards.iter().filter(|other| are_alike(board, other)).copied().collect();
             let window = window_of(&alike).filter(|(window, _)| lacks(board, *window));
-            let kind = kind_of(&alike).filter(|_| kind(board).is_none());
+            let kind = kind_of(&alike).filter(|_| kind(board).is_none() && !is_calibrated(board, "counter_kind"));
             let mut by: Vec<DeviceId> = window.iter().flat_map(|(_, by)| by.clone()).collect();
             by.extend(kind.iter().flat_map(|(_, by)| by.clone()));
             by.retain(|id| *id != board.device.id);
@@ -155,6 +155,11 @@ fn kind(board: &Board<'_>) -> Option<&'static str> {
         .filter(|kind| *kind != "unknown")
 }
 
+/// Whether the user's own calibration says this of it.
+fn is_calibrated(board: &Board<'_>, what: &str) -> bool {
+    board.device.properties.contains_key(what)
+}
+
 /// Whether a board's own window, or the one that stands for it, is another than this. A low pass has none to compare.
 fn lacks(board: &Board<'_>, theirs: f64) -> bool {
     let (ms, least) = match voice(board) {
@@ -162,8 +167,7 @@ fn lacks(board: &Board<'_>, theirs: f64) -> bool {
         Some(_) => return false,
         None => (board.device.power_timing.window_ms, 0.0),
     };
-    let is_calibrated = board.device.properties.contains_key("power_window_u95_ms");
-    !is_calibrated && ms.is_none_or(|ms| (ms - theirs).abs() > least.max(APART * theirs))
+    !is_calibrated(board, "power_window_u95_ms") && ms.is_none_or(|ms| (ms - theirs).abs() > least.max(APART * theirs))
 }
 
 /// The window that most of what was found of these boards agrees on, and whose that is. Low passes speak against it.

@@ -111,6 +111,13 @@ fn a_calibration_is_a_voice_and_is_kept() {
         .properties
         .insert("power_window_u95_ms".into(), "0.3".into());
     assert_eq!(told(&boards), [None, None, None]);
+    let mut boards = ["sampled", "unknown"].map(|kind| board(0, None, None, kind));
+    assert!(told(&boards)[1].is_some());
+    boards[1]
+        .0
+        .properties
+        .insert("counter_kind".into(), "continuous".into());
+    assert_eq!(told(&boards), [None, None]);
 }
 
 #[test]
