@@ -1,3 +1,5 @@
+//! Boards by hand, and three of them through the whole analysis.
+
 use std::convert::Infallible;
 
 use super::*;
