@@ -111,16 +111,16 @@ pub(super) fn board(n: u32, load: &Load) -> Device {
 
 /// What is said of the run of one board; and the load's energy in truth.
 fn observed(load: &Load, at_ms: i64, adds_up_readings: bool) -> (Analysis, f64) {
-    let Recorded {
-        power,
-        lines,
-        run_ms,
-        joules,
-    } = recorded(load, at_ms, adds_up_readings);
-    (
-        analysed(&recording(vec![board(0, load)], run_ms, &lines), power),
-        joules,
-    )
+    observed_with(BELIEVED_MS, load, at_ms, adds_up_readings)
+}
+
+/// The same of a board of which another window is believed.
+fn observed_with(believed_ms: i64, load: &Load, at_ms: i64, adds_up_readings: bool) -> (Analysis, f64) {
+    let run = recorded(load, at_ms, adds_up_readings);
+    let mut device = board(0, load);
+    device.power_timing.window_ms = Some(believed_ms as f64);
+    let recording = recording(vec![device], run.run_ms, &run.lines);
+    (analysed(&recording, run.power), run.joules)
 }
 
 fn energy<'a>(analysis: &'a Analysis, path: &str) -> &'a EnergyEstimate {
@@ -197,15 +197,7 @@ fn a_counter_beside_readings_that_see_less_than_was_believed_is_as_sure_as_with_
         ..LOCKED
     };
     let train = |believed_ms: i64| {
-        let Recorded {
-            power,
-            lines,
-            run_ms,
-            joules,
-        } = recorded(&load, 0, true);
-        let mut device = board(0, &load);
-        device.power_timing.window_ms = Some(believed_ms as f64);
-        let analysis = analysed(&recording(vec![device], run_ms, &lines), power);
+        let (analysis, joules) = observed_with(believed_ms, &load, 0, true);
         let train = energy(&analysis, "train");
         let off = train.joules.expect("a value").get() - joules;
         (off.abs(), train.u95.expect("known").get())
@@ -219,28 +211,16 @@ fn a_counter_beside_readings_that_see_less_than_was_believed_is_as_sure_as_with_
 
 #[test]
 fn windows_as_long_as_a_step_tell_nothing_inside_it_and_the_report_says_why() {
-    let load = |window_ms: i64| Load {
-        steps: 250,
-        phases: [(23, 330.0), (34, 150.0)],
-        window_ms,
-        ..LOCKED
-    };
     let of = |window_ms: i64| {
-        let load = load(window_ms);
-        let Recorded {
-            power,
-            lines,
-            run_ms,
-            joules,
-        } = recorded(&load, 0, true);
-        let mut device = board(0, &load);
-        device.power_timing.window_ms = Some(window_ms as f64);
-        let analysis = analysed(&recording(vec![device], run_ms, &lines), power);
-        let why = analysis
-            .checks
-            .iter()
-            .any(|check| check.detail.contains("is the mean over whole steps (57.0 ms"));
-        (why, analysis, joules)
+        let load = Load {
+            steps: 250,
+            phases: [(23, 330.0), (34, 150.0)],
+            window_ms,
+            ..LOCKED
+        };
+        let (analysis, joules) = observed_with(window_ms, &load, 0, true);
+        let why = |detail: &str| detail.contains("is the mean over whole steps");
+        (analysis.checks.iter().any(|check| why(&check.detail)), analysis, joules)
     };
     let (why, analysis, joules) = of(57);
     assert!(why, "{:?}", analysis.checks);
