@@ -272,3 +272,21 @@ fn what_is_unusual_needs_many_readings_and_not_many_phases_alone() {
     assert!((window_of(250) - 60.0).abs() < 2.0, "{}", window_of(250));
     assert!(window_of(70) < 35.0, "{}", window_of(70));
 }
+
+/// The same sixty, of a board whose window was measured as 25: they are not looked for.
+#[test]
+fn a_measured_window_is_looked_for_nowhere_else() {
+    let load = Load {
+        steps: 250,
+        phases: [(17, 330.0), (26, 150.0)],
+        scatter_ms: 5,
+        window_ms: 60,
+        ..LOCKED
+    };
+    let run = recorded(&load, 0, false);
+    let mut device = board(0, &load);
+    device.properties.insert("power_window_u95_ms".into(), "1".into());
+    let analysis = analysed(&recording(vec![device], run.run_ms, &run.lines), run.power);
+    let window = analysis.devices[0].timing.window_ms.expect("a window");
+    assert!(window < 35.0, "{window} ms");
+}
