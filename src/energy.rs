@@ -43,6 +43,7 @@ mod oxford;
 mod part;
 #[cfg(test)]
 mod part_time;
+mod persistence;
 mod phases;
 mod sensed;
 mod sensor_model;

@@ -15,11 +15,15 @@ use super::cell::Cell;
 use super::curve::Curve;
 use super::difference::Expected;
 use super::integrate::unseen_variance;
+use super::persistence::{self, Scatter};
 use super::shares::{self, above};
 use super::timeline::Timeline;
 
 /// With fewer cells than this a context is an edge.
 const ENOUGH: usize = 12;
+
+/// What lasts leaves at least this share of the variance: no execution is as even as that.
+const MOST_LASTING: f64 = 0.1;
 
 /// What runs in a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,7 +73,11 @@ pub fn by_model(
         let rest = known
             .iter()
             .map(|&(i, expected)| curve.cells[i].watts() - expected.read);
-        let variance = unseen_variance(&steady(&rest.collect::<Vec<f64>>()), curve.story.duty);
+        let rest = steady(&rest.collect::<Vec<f64>>());
+        let scatter: Vec<Scatter> = known.iter().map(|(_, expected)| expected.scatter).collect();
+        let unseen = unseen_variance(&rest, curve.story.duty);
+        let lasts = persistence::less(&rest, &scatter, (curve.story.duty, curve.cell_seconds()));
+        let variance = (unseen - lasts).max(MOST_LASTING * unseen);
         if variance >= variance_of(curve, members) {
             continue;
         }

@@ -14,15 +14,17 @@
 //! *Limits of validity*: a boxcar whose place is known. Units: nanoseconds, joules, watts, seconds.
 
 use super::curve::Curve;
+use super::persistence::{self, Scatter};
 use super::sensor_model::Symmetric;
 use super::shares::{self, above};
 use super::timeline::Timeline;
 
-/// What a cell's reading and its mean should be, by what the leaves draw, W.
+/// What a cell's reading and its mean should be, by what the leaves draw, W, and what makes them differ from that.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Expected {
     pub read: f64,
     pub mean: f64,
+    pub scatter: Scatter,
 }
 
 /// For each cell the window that lies in its middle, if there is one.
@@ -83,11 +85,12 @@ impl Differences {
     /// By where the windows lie and what each leaf draws.
     pub fn new(curve: &Curve, timeline: &Timeline, windows: &[(i64, i64)], watts: &[f64]) -> Self {
         let windows = window_of_cells(curve, windows);
+        let scatter = persistence::scatter(curve, timeline, &windows, watts);
         let mut expected = vec![None; curve.cells.len()];
         walk(timeline, (curve, &windows), |i, seen, whole| {
-            expected[i] = mean(seen, watts)
-                .zip(mean(whole, watts))
-                .map(|(read, mean)| Expected { read, mean });
+            let means = mean(seen, watts).zip(mean(whole, watts));
+            let scatter = scatter[i];
+            expected[i] = means.map(|(read, mean)| Expected { read, mean, scatter });
         });
         Self { windows, expected }
     }
