@@ -37,7 +37,10 @@ mod interval;
 #[cfg(test)]
 mod laws;
 mod lengths;
+#[cfg(test)]
+mod long_windows;
 mod nodes;
+mod noise;
 #[cfg(test)]
 mod oxford;
 mod part;

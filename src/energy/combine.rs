@@ -242,6 +242,7 @@ mod tests {
                 n: 2,
                 a: vec![sd * sd, 0.0, 0.0, sd * sd],
             },
+            without_lag: Symmetric::zero(2),
             ramp: Ramp {
                 lag_ms: 0.0,
                 sd_ms: 0.0,

@@ -105,6 +105,13 @@ impl Curve {
         }
     }
 
+    /// Each reading is off by chance, with this variance, W^2.
+    pub fn doubt_noise(&mut self, variance: f64) {
+        for cell in self.cells.iter_mut().filter(|c| c.known) {
+            cell.variance += variance * cell.seconds().powi(2);
+        }
+    }
+
     /// The sensor sees the same part of every step, and a counter that adds up its readings has seen no more: what it does not see can be
     /// anything the device can draw.
     pub fn doubt_unseen(&mut self, adds_up_readings: bool) {

@@ -11,7 +11,10 @@
 //!
 //! - *Chance*: A's stretch differs from its mean by a variance va, the rest by vb. p E is wrong by p of the rest's difference less
 //!   (1 - p) of A's: p^2 vb + (1 - p)^2 va, and another time at each edge: quadrature.
-//! - *Means*: how surely p is known, from the covariance of the leaves' powers. The same at each edge: linear. So is a lag of the power.
+//! - *Means*: how surely p is known, from the covariance of the leaves' powers. The same at each edge: linear.
+//! - *Lag*: power that follows its markers late takes a sensor's delay that was found with it, so that cells lie as if it did not, and are
+//!   split as if it did not. The phase has the energy of the lag before its beginning and not that of the lag before its end: what it
+//!   draws inside does not matter, nor where cells end.
 //! - *Surprise*: d = E - a - b. If all of it is A's, A had (1 - p) d more than its share; if it is the rest's, p d less; as far as the
 //!   device can. Over the edges at which a phase begins, and those at which it ends, these are added with their signs: what is no chance
 //!   there is local power that differs from the mean at every such edge (first steps that are slow, power that rises inside a phase),
@@ -30,7 +33,7 @@ use crate::model::analysis::Method;
 
 use super::cell::Cell;
 use super::curve::Curve;
-use super::sensor_model::{Model, Symmetric};
+use super::sensor_model::{Look, Model, Symmetric, carried_over};
 use super::shares;
 use super::timeline::Timeline;
 
@@ -60,11 +63,74 @@ pub struct Expected {
     is_idle: bool,
     /// Whether cells scatter by the timing of their ends too: their energy is counted, and not power times time.
     is_counted: bool,
-    /// How far the power may follow behind the markers, at 95 %.
-    lag_s: f64,
+    /// What the power's lag behind the markers may move into each figure, or out of it, at 95 %; and of the leaves' own, J.
+    lag: Vec<f64>,
+    own_lag: Vec<f64>,
     /// Which of the split's figures are of long phases, and which leaves' own.
     long: Vec<bool>,
     own_long: Vec<bool>,
+}
+
+/// What cells show that hold nothing but time outside every phase; or else readings that looked at nothing else, for cells are as long as
+/// windows, and one may fit in between two of them. Mean power, and the seconds of one, for the others may have looked at the same.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rest {
+    pub watts: f64,
+    pub seconds: f64,
+}
+
+impl Rest {
+    /// From cells, or from readings in the run and beside it, in the order of time.
+    pub fn seen(curve: &Curve, timeline: &Timeline, looks: impl FnOnce() -> Vec<Look>) -> Option<Self> {
+        let outside = timeline.outside();
+        let is_rest = |shares: &[(usize, f64)]| shares.iter().all(|&(leaf, _)| leaf == outside);
+        let mean = |sums: (f64, f64), count: usize| Self {
+            watts: sums.0 / sums.1,
+            seconds: sums.1 / count as f64,
+        };
+        let (mut sums, mut count) = ((0.0, 0.0), 0);
+        let within = |cell: &Cell| cell.known && cell.start >= curve.reach.0 && cell.end <= curve.reach.1;
+        shares::walk(timeline, curve.cells.iter().map(|c| (c.start, c.end)), |i, shares| {
+            let cell = &curve.cells[i];
+            if within(cell) && is_rest(shares) {
+                sums = (sums.0 + cell.joules, sums.1 + cell.seconds());
+                count += 1;
+            }
+        });
+        if count >= TOLD {
+            return Some(mean(sums, count));
+        }
+        let looks = looks();
+        let (mut sums, mut count) = ((0.0, 0.0), 0);
+        let stretches = looks.iter().map(|look| (look.start, look.end));
+        shares::walk(timeline, stretches, |i, shares| {
+            let look = &looks[i];
+            let seconds = (look.end - look.start) as f64 * 1e-9;
+            if seconds > 0.0 && is_rest(shares) {
+                sums = (sums.0 + look.watts * seconds, sums.1 + seconds);
+                count += 1;
+            }
+        });
+        (count > 0).then(|| mean(sums, count))
+    }
+}
+
+/// What a lag moves between the leaves, J: of half of it, of all, and of twice as much.
+struct Lags([Vec<f64>; 3]);
+
+impl Lags {
+    fn of(timeline: &Timeline, watts: &[f64], most_ms: f64) -> Self {
+        let mut by = carried_over(timeline, watts, &[0.5, 1.0, 2.0].map(|part| part * most_ms)).into_iter();
+        Self(std::array::from_fn(|_| by.next().unwrap_or_default()))
+    }
+
+    /// The farthest of a delay by half of it, by all, and a ramp that lags by all in the mean, from 0 to twice (Simpson's rule).
+    fn farthest(&self, of: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
+        let [half, all, twice] = [0, 1, 2].map(|i| of(&self.0[i]));
+        let each = half.iter().zip(&all).zip(&twice);
+        each.map(|((half, all), twice)| half.abs().max(all.abs()).max((4.0 * all + twice).abs() / 6.0))
+            .collect()
+    }
 }
 
 /// One split cell, as seen by a phase.
@@ -76,10 +142,6 @@ pub struct Edge {
     /// What the surprise says the phase had beyond its share: if all of it is the phase's, and if it is the rest's; variance by chance.
     pub surprise: [f64; 2],
     pub chance: [f64; 2],
-    /// The phase's share of the cell by energy.
-    pub share: f64,
-    /// How far the power falls behind the markers, joules.
-    pub lag: f64,
     /// Watts that a shift of the cell moves: independently at its two ends (squares), and in common.
     pub ends_w2: f64,
     pub shifted_w: f64,
@@ -98,20 +160,22 @@ struct Sums {
 }
 
 impl Sums {
-    /// Sum of squares of what the power itself scatters by. The ends are a doubt of their own; as is that the sum is of `few` cells.
+    /// Sum of squares of what the power itself scatters by: the ends are a doubt of their own. `few`: how much larger it may be for being of
+    /// few cells.
     fn own_squares(&self, few: f64) -> f64 {
-        (few * self.squares - self.timing).max(0.0)
+        few * (self.squares - self.timing).max(0.0)
     }
 }
 
 impl Expected {
     /// From the powers that the curve is split by and the leaves' seconds; `None` where its cells are too few to tell how they scatter.
-    /// `long` and `own_long` say which figures, and which leaves' own, are of long phases ([`is_long`]).
+    /// `long` and `own_long` say which figures, and which leaves' own, are of long phases ([`is_long`]); `rest` is what was
+    /// seen of the time outside.
     pub fn new(
         curve: &Curve,
-        timeline: &Timeline,
+        (timeline, parents): (&Timeline, &[Option<usize>]),
         (watts, seconds): (&[f64], &[f64]),
-        model: &Model,
+        (model, rest): (&Model, Option<Rest>),
         [long, own_long]: [Vec<bool>; 2],
     ) -> Option<Self> {
         let outside = timeline.outside();
@@ -153,6 +217,7 @@ impl Expected {
         // Of a stretch of which nothing else is known, the variance goes with its energy: so assumes the split in proportion to it.
         let grain = mixed.own_squares(1.0) / mixed.expected;
         let leaves = timeline.leaves;
+        let lags = Lags::of(timeline, watts, model.ramp.most_ms());
         let mut expected = Self {
             watts: watts.to_vec(),
             covariance: Symmetric::zero(leaves),
@@ -162,7 +227,8 @@ impl Expected {
             is_idle: watts[outside] * mixed.seconds < IDLE * mixed.joules && alone[outside].cells >= SCATTER_TOLD,
             scatter: watts.iter().map(|w| grain * w).collect(),
             is_counted,
-            lag_s: 1e-3 * model.ramp.lag_ms.hypot(2.0 * model.ramp.sd_ms),
+            lag: lags.farthest(|by| shares::inclusive(by, parents)),
+            own_lag: lags.farthest(<[f64]>::to_vec),
             long,
             own_long,
         };
@@ -181,7 +247,7 @@ impl Expected {
                 off[leaf] = watts[leaf] - model.energies[leaf] / seconds[leaf];
                 let others = (0..leaves).filter(|&other| seconds[other] > 0.0 && segments[other] >= REPEATED);
                 for other in others {
-                    let joules2 = model.covariance.at(leaf, other);
+                    let joules2 = model.without_lag.at(leaf, other);
                     expected.covariance.a[leaf * leaves + other] = joules2 / (seconds[leaf] * seconds[other]);
                 }
             } else if told.cells >= TOLD {
@@ -190,6 +256,9 @@ impl Expected {
                 let independent = told.cells.min(segments[leaf].max(1) as usize) as f64;
                 let each_s = told.seconds / told.cells as f64;
                 expected.covariance.a[leaf * leaves + leaf] = expected.scatter[leaf] / each_s / independent;
+            } else if let Some(rest) = rest.filter(|_| leaf == outside) {
+                off[leaf] = watts[leaf] - rest.watts;
+                expected.covariance.a[leaf * leaves + leaf] = expected.scatter[leaf] / rest.seconds;
             } else {
                 expected.known[leaf] = false;
             }
@@ -201,6 +270,15 @@ impl Expected {
     /// Whether the split's figure, or the leaf's own, is of a long phase.
     pub fn is_long(&self, figure: usize) -> bool {
         self.long[figure]
+    }
+
+    /// How far a lag of the power may move the figure, or the leaf's own, J.
+    pub fn lag(&self, figure: usize) -> f64 {
+        self.lag[figure]
+    }
+
+    pub fn own_lag(&self, leaf: usize) -> f64 {
+        self.own_lag[leaf]
     }
 
     pub fn is_own_long(&self, leaf: usize) -> bool {
@@ -255,8 +333,6 @@ impl Expected {
         Some(Edge {
             variance: p * p * variance[1] + q * q * variance[0],
             means: 2.0 * cell.joules * p * q * relative.max(0.0).sqrt(),
-            lag: self.lag_s * (of_a - of_b).abs(),
-            share: p,
             surprise: [q * surprise, -p * surprise],
             chance: [q * q * both, p * p * both],
             ends_w2: (q * of_a).powi(2) + (p * of_b).powi(2),

@@ -287,23 +287,24 @@ fn cells_of(
     integrated
 }
 
-/// Every n-th update, counted anew after each hole.
+/// Every n-th update, counted from the last one before each hole: the first one kept has looked back to before the first one there is.
 fn thin(updates: &[Update], n: usize) -> Vec<Update> {
     let mut since = 0;
-    let mut hole = false;
-    let mut kept = Vec::with_capacity(updates.len() / n + 1);
-    for update in updates {
-        since = if update.after_hole { 0 } else { since };
-        hole |= update.after_hole;
+    let mut kept: Vec<Update> = Vec::with_capacity(updates.len() / n + 1);
+    for update in updates.iter().rev() {
         if since % n == 0 {
             kept.push(Update {
-                after_hole: hole,
+                after_hole: false,
                 ..*update
             });
-            hole = false;
         }
         since += 1;
+        if update.after_hole {
+            kept.iter_mut().rev().take(1).for_each(|first| first.after_hole = true);
+            since = 0;
+        }
     }
+    kept.reverse();
     kept
 }
 

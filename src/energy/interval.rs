@@ -138,6 +138,12 @@ pub fn split(
         }
     });
     own.iter_mut().chain(&mut bounds).for_each(|b| b.settle(false));
+    if let Some(expected) = expected {
+        let lags = |(i, b): (usize, &mut Bounds)| b.doubts.lagging(expected.lag(i));
+        bounds.iter_mut().enumerate().for_each(lags);
+        let lags = |(i, b): (usize, &mut Bounds)| b.doubts.lagging(expected.own_lag(i));
+        own.iter_mut().enumerate().for_each(lags);
+    }
     let mut figures: Vec<Figure> = bounds.iter().map(|b| figure(b, curve)).collect();
     for leaf in &mut leaves {
         *leaf = exact_joules(*leaf);

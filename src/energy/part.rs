@@ -17,7 +17,7 @@ use super::calls;
 use super::checks;
 use super::combine::{self, Facts};
 use super::curve::{self, Curve, Sources};
-use super::edges::{Expected, REPEATED};
+use super::edges::{Expected, REPEATED, Rest};
 use super::interval;
 use super::sensed::Sensed;
 use super::sensor_model::{self, CounterKind, Model, Refusal};
@@ -129,7 +129,21 @@ pub fn one_device<'a>(
     let made_good = model
         .as_ref()
         .and_then(|model| placed::made_good((&sensed, run), (timeline, parents), (model, &split), &mut curve));
-    split = sharpened(&curve, timeline, parents, model.as_ref());
+    if let Some(model) = &model {
+        placed::doubt_noise((&sensed, run), timeline, (model, &split), &mut curve);
+    }
+    let known = model.as_ref().map(|model| {
+        let looks = || placed::looks((&sensed, run), model);
+        // What runs outside between many phases the model knows.
+        let is_rest = timeline.segments()[timeline.outside()] < REPEATED;
+        let rest = if is_rest {
+            Rest::seen(&curve, timeline, looks)
+        } else {
+            None
+        };
+        (model, rest)
+    });
+    split = sharpened(&curve, timeline, parents, known);
     if let Some(variances) = &made_good {
         doubts::chance(&mut split.figures, variances);
     }
@@ -207,16 +221,34 @@ pub fn one_device<'a>(
 }
 
 /// The split, made anew until what it says of the leaves' powers hardly moves it.
-fn sharpened(curve: &Curve, timeline: &Timeline, parents: &[Option<usize>], model: Option<&Model>) -> interval::Split {
+fn sharpened(
+    curve: &Curve,
+    timeline: &Timeline,
+    parents: &[Option<usize>],
+    known: Option<(&Model, Option<Rest>)>,
+) -> interval::Split {
     let segments = timeline.segments();
     let mut split = interval::split(curve, timeline, parents, None, None);
     for round in 1..=SHARPENED {
-        let watts = leaf_watts(&split, curve, model, &segments);
+        let mut watts = leaf_watts(&split, curve, known.map(|(model, _)| model), &segments);
+        if let Some((_, Some(rest))) = known {
+            watts[timeline.outside()] = rest
+                .watts
+                .clamp(curve.range.floor.max(1e-3), curve.range.ceiling.max(1e-3));
+        }
         // The doubts are asked for once, at the end. What a counter's cells hold of which nobody knows what it adds up is no surprise.
-        let counts = |model: &&Model| curve.method != Method::Counter || model.kind == CounterKind::Continuous;
-        let expected = model.filter(|_| round == SHARPENED).filter(counts);
-        let expected =
-            expected.and_then(|model| Expected::new(curve, timeline, (&watts, &split.seconds), model, split.long()));
+        let counts =
+            |(model, _): &(&Model, _)| curve.method != Method::Counter || model.kind == CounterKind::Continuous;
+        let expected = known.filter(|_| round == SHARPENED).filter(counts);
+        let expected = expected.and_then(|known| {
+            Expected::new(
+                curve,
+                (timeline, parents),
+                (&watts, &split.seconds),
+                known,
+                split.long(),
+            )
+        });
         split = interval::split(curve, timeline, parents, Some(&watts), expected.as_ref());
     }
     split

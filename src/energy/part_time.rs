@@ -44,6 +44,11 @@ impl Load {
 
 /// A board whose readings end `at_ms` after each tenth of a second, and whose counter adds up those or all time.
 pub(super) fn recorded(load: &Load, at_ms: i64, adds_up_readings: bool) -> Recorded {
+    recorded_by(7, load, at_ms, adds_up_readings)
+}
+
+/// The same, asked every `poll_ms`.
+pub(super) fn recorded_by(poll_ms: usize, load: &Load, at_ms: i64, adds_up_readings: bool) -> Recorded {
     let mut watts = vec![load.idle_w; 2 * IDLE_MS as usize];
     let mut lines = vec![(IDLE_MS as f64, Begin, "train", 0)];
     let mut now = IDLE_MS;
@@ -64,7 +69,8 @@ pub(super) fn recorded(load: &Load, at_ms: i64, adds_up_readings: bool) -> Recor
         *sum += watts * 1e-3;
         Some(*sum)
     }));
-    let to = |ms: i64| joules[(ms + IDLE_MS) as usize];
+    let before = |ms: i64| load.idle_w * (ms + IDLE_MS).min(0) as f64 * 1e-3;
+    let to = |ms: i64| before(ms) + joules[(ms + IDLE_MS).max(0) as usize];
     let reading = |tick: i64| {
         let end = tick * PERIOD_MS + at_ms;
         let noise = load.noise_w / 6.0 * ((tick * 7919).rem_euclid(13) - 6) as f64;
@@ -73,7 +79,7 @@ pub(super) fn recorded(load: &Load, at_ms: i64, adds_up_readings: bool) -> Recor
     let (mut power, mut times) = (PowerStream::default(), Times::default());
     power.counter_unit_joules = 1e-3;
     let run_ms = now + IDLE_MS;
-    for ms in (-300..run_ms + 300).step_by(7) {
+    for ms in (-300..run_ms + 300).step_by(poll_ms) {
         let tick = (ms - at_ms).div_euclid(PERIOD_MS);
         times.push(Timestamp::from_nanos(ms * MS), 10_000);
         power.watts.push(reading(tick));

@@ -43,8 +43,10 @@ pub use candidates::LONGEST as LONGEST_WINDOW_MS;
 pub use closure::{Known, condition};
 pub use kind::CounterKind;
 pub use lock::Lock;
-pub use looks::windows;
+pub use looks::{Look, looks};
 pub use matrix::{Symmetric, dot};
+pub use ramp::carried_over;
+pub use search::delay_was_measured;
 
 use crate::model::analysis::{FoundMs, FoundSensor, FoundStream, PowerOrigin};
 use crate::model::device::Device;
@@ -86,6 +88,13 @@ pub struct Ramp {
     pub sd_ms: f64,
 }
 
+impl Ramp {
+    /// The longest lag that is not excluded, ms.
+    pub fn most_ms(&self) -> f64 {
+        self.lag_ms.hypot(2.0 * self.sd_ms)
+    }
+}
+
 /// The fitted model of one device.
 #[derive(Debug, Clone)]
 pub struct Model {
@@ -94,6 +103,8 @@ pub struct Model {
     pub covariance: Symmetric,
     /// Of the covariance, what scatters: without what is not known of the power's lag and of the sensor's window.
     pub statistical: Symmetric,
+    /// The covariance without what is not known of the power's lag.
+    pub without_lag: Symmetric,
     /// How far the power follows behind the markers.
     pub ramp: Ramp,
     pub power: Option<Found>,
@@ -236,8 +247,10 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         let estimate = energies::energies(inputs, &setting, &mut streams, &whole, |s| all(s).unwrap_or(s.rows));
         (estimate, streams, false)
     });
+    let mut without_lag = estimate.statistical.clone();
     for (off, weight) in &doubt {
         estimate.covariance.add_outer(*weight, off, off);
+        without_lag.add_outer(*weight, off, off);
     }
     let variance = |leaf: usize| estimate.statistical.at(leaf, leaf);
     let segments = inputs.timeline.segments();
@@ -246,7 +259,10 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         .as_ref()
         .map(|halves| halves::doubted(halves, variance, &segments));
     let wider = halves::wider(halves.as_deref().unwrap_or_default());
-    estimate.covariance.a.iter_mut().for_each(|a| *a *= wider);
+    let covariances = [&mut estimate.covariance, &mut without_lag];
+    covariances
+        .into_iter()
+        .for_each(|covariance| covariance.a.iter_mut().for_each(|a| *a *= wider));
     let found = |is_counter: bool| {
         let at = streams.iter().position(|s| s.is_counter == is_counter)?;
         Some(found(&streams[at], estimate.spreads[at]))
@@ -257,6 +273,7 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
         energies: estimate.energies,
         covariance: estimate.covariance,
         statistical: estimate.statistical,
+        without_lag,
         ramp: estimate.ramp,
         kind: sensor.kind,
         may_have_gaps: false,

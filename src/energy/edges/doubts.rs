@@ -47,12 +47,12 @@ struct Surprise {
 }
 
 impl Surprise {
-    /// What of it chance does not explain.
+    /// What of it chance does not explain, at 95 %: less is in the variance already.
     fn excess(&self) -> f64 {
         if self.sum == 0.0 {
             return 0.0;
         }
-        self.possible.abs() * (1.0 - self.chance / self.sum.powi(2)).max(0.0).sqrt()
+        self.possible.abs() * (1.0 - 4.0 * self.chance / self.sum.powi(2)).max(0.0).sqrt()
     }
 }
 
@@ -72,16 +72,9 @@ impl Doubts {
             chance: edge.chance[side],
             possible: edge.surprise[side].clamp(-below, above),
         });
-        let lag = edge.lag
-            * match place {
-                Place::Begin => 1.0 - edge.share,
-                Place::End => edge.share,
-                Place::Within => 1.0,
-            };
         let variance = edge.variance + edge.ends_w2 * edge_s * edge_s + unseen;
         self.variance += variance;
         self.means += edge.means;
-        self.lag += lag;
         let of_place = &mut self.surprises[place as usize];
         for (sums, one) in of_place.iter_mut().zip(surprises) {
             sums.sum += one.sum;
@@ -93,6 +86,11 @@ impl Doubts {
             Place::End => edge.shifted_w,
             Place::Within => 0.0,
         };
+    }
+
+    /// A lag of the power may move so much, J, over all of its edges.
+    pub fn lagging(&mut self, joules: f64) {
+        self.lag = joules;
     }
 
     /// Half-width (95 %) of them all.

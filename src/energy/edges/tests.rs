@@ -1,6 +1,7 @@
 //! The doubts of a few cells, by hand.
 
 use super::*;
+use crate::energy::curve::{PowerRange, Story};
 
 const IDLE: usize = 1;
 
@@ -18,7 +19,8 @@ fn expected() -> Expected {
         grain: 1.0,
         is_idle: false,
         is_counted: false,
-        lag_s: 1e-3,
+        lag: vec![0.0; 3],
+        own_lag: vec![0.0; 2],
         long: vec![true; 3],
         own_long: vec![true; 2],
     }
@@ -52,13 +54,16 @@ fn a_cell_as_expected_is_doubted_by_chance_and_by_what_the_means_may_be() {
     assert!((edge.variance - 15.0 / 36.0).abs() < 1e-9, "{edge:?}");
     // A tenth of b: 18 J * 5/36 * 0.1, at 95 %.
     assert!((edge.means - 2.0 * 0.25).abs() < 1e-9, "{edge:?}");
-    // A millisecond of the step of 240 W, of which the load's share takes up all but a sixth at its beginning.
     let begin = u95(&[(edge, Place::Begin)]);
-    let common = 0.5_f64.hypot(0.24 / 6.0);
     assert!(
-        (begin - common.hypot(2.0 * (15.0_f64 / 36.0).sqrt())).abs() < 1e-9,
+        (begin - 0.5_f64.hypot(2.0 * (15.0_f64 / 36.0).sqrt())).abs() < 1e-9,
         "{begin}"
     );
+    // What a lag moves is the same whatever else there is.
+    let mut doubts = Doubts::default();
+    doubts.edge(&edge, Place::Begin, 0.0, 0.0, (f64::INFINITY, f64::INFINITY));
+    doubts.lagging(0.24);
+    assert!((doubts.u95(0.0) - begin.hypot(0.24)).abs() < 1e-9);
 }
 
 #[test]
@@ -129,7 +134,7 @@ fn an_idle_device_is_as_calm_at_the_ends_of_the_run_as_it_was_seen_to_be() {
 
 #[test]
 fn a_surprise_is_no_larger_than_the_device_can_make_it() {
-    let edge = edge(&expected(), 12.0).expect("both are known");
+    let edge = edge(&expected(), 6.0).expect("both are known");
     let mut doubts = Doubts::default();
     doubts.edge(&edge, Place::End, 0.0, 0.0, (0.1, 0.1));
     assert!(doubts.u95(0.0) < u95(&[(edge, Place::End)]));
@@ -143,7 +148,7 @@ fn what_the_timing_of_ends_adds_to_a_counted_cell_is_no_scatter_of_the_power_and
         timing,
         ..Sums::default()
     };
-    assert_eq!([1.0, 2.0, 0.5].map(|few| sums.own_squares(few)), [1.0, 6.0, 0.0]);
+    assert_eq!([1.0, 2.0].map(|few| sums.own_squares(few)), [1.0, 2.0]);
     let chance = |is_counted: bool| {
         let expected = Expected {
             is_counted,
@@ -162,4 +167,97 @@ fn what_the_timing_of_ends_adds_to_a_counted_cell_is_no_scatter_of_the_power_and
     };
     // 10 ms of 300 W at one end, of 60 W at the other, of which 5/6 would be the load's: beside what the load scatters by.
     assert!((chance(true) - chance(false) - (9.0 + 0.36) * 25.0 / 36.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_lag_moves_what_runs_before_a_phase_into_it_and_its_end_out() {
+    const MS: i64 = 1_000_000;
+    // Outside, two steps of a quiet leaf and a busy one, outside: a train, its two leaves, and the rest.
+    let timeline = Timeline {
+        edges: [0, 100, 110, 130, 140, 160, 200].map(|ms| ms * MS).to_vec(),
+        states: vec![2, 0, 1, 0, 1, 2],
+        table: vec![vec![(1, 1.0)], vec![(2, 1.0)], vec![(3, 1.0)]],
+        leaves: 4,
+    };
+    let parents = [None, Some(0), Some(0)];
+    let lags = Lags::of(&timeline, &[0.0, 100.0, 300.0, 60.0], 2.0);
+    let of_figures = lags.farthest(|by| shares::inclusive(by, &parents));
+    // Of 2 ms: 60 W come into the train and 300 W go out of it; inside, each step's quiet leaf has 300 W of the busy one, or 60.
+    let expected = [0.48, 0.06 * 2.0 + 0.3 * 2.0 - 2.0 * 0.1 * 2.0, 0.4 * 2.0, 0.48, 0.0];
+    for (found, expected) in of_figures.iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-9, "{of_figures:?}");
+    }
+}
+
+#[test]
+fn a_surprise_that_chance_explains_is_in_the_variance_already() {
+    let doubt = |sum: f64| {
+        let edge = Edge {
+            surprise: [sum, 0.0],
+            chance: [1.0, 0.0],
+            ..Edge::default()
+        };
+        u95(&[(edge, Place::Begin)])
+    };
+    assert_eq!(doubt(1.9), 0.0);
+    // What is beyond two standard deviations, in squares.
+    assert!((doubt(2.5) - 1.5).abs() < 1e-9 && doubt(10.0) > 9.7);
+}
+
+#[test]
+fn the_rest_is_told_by_cells_and_else_by_readings() {
+    const MS: i64 = 1_000_000;
+    let timeline = Timeline {
+        edges: [0, 300, 2000].map(|ms| ms * MS).to_vec(),
+        states: vec![1, 0],
+        table: vec![vec![(0, 1.0)], vec![(1, 1.0)]],
+        leaves: 2,
+    };
+    let cell = |start: i64, end: i64, watts: f64| Cell {
+        start: start * MS,
+        end: end * MS,
+        joules: watts * (end - start) as f64 * 1e-3,
+        known: true,
+        edge_s: 0.0,
+        variance: 0.0,
+    };
+    let look = |end: i64, watts: f64| Look {
+        start: (end - 1000) * MS,
+        end: end * MS,
+        watts,
+    };
+    let curve = |cells: Vec<Cell>| Curve {
+        cells,
+        range: PowerRange {
+            floor: 0.0,
+            ceiling: 500.0,
+        },
+        method: Method::Integral,
+        story: Story::default(),
+        delay_sd_s: 0.0,
+        reach: (i64::MIN, i64::MAX),
+    };
+    let looks = || {
+        vec![
+            look(100, 59.0),
+            look(200, 61.0),
+            look(300, 63.0),
+            look(400, 90.0),
+            look(1400, 300.0),
+        ]
+    };
+    let short = curve(vec![cell(-100, 100, 70.0), cell(100, 200, 73.0), cell(200, 400, 150.0)]);
+    let by_cells = Rest::seen(&short, &timeline, || unreachable!("cells tell"));
+    let by_readings = Rest::seen(
+        &curve(vec![cell(-600, 400, 90.0), cell(400, 1400, 300.0)]),
+        &timeline,
+        looks,
+    );
+    assert_eq!(by_readings.map(|rest| (rest.watts, rest.seconds)), Some((61.0, 1.0)));
+    let by_cells = by_cells.expect("two cells are outside");
+    assert!(
+        (by_cells.watts - 71.0).abs() < 1e-9 && (by_cells.seconds - 0.15).abs() < 1e-9,
+        "{by_cells:?}"
+    );
+    assert_eq!(Rest::seen(&curve(Vec::new()), &timeline, Vec::new), None);
 }

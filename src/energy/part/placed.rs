@@ -4,12 +4,13 @@ use crate::energy::blind;
 use crate::energy::curve::{self, Curve, DELAY_SD_S, Sources, USUAL_DELAY_S};
 use crate::energy::difference::Differences;
 use crate::energy::interval::Split;
+use crate::energy::noise;
 use crate::energy::sensed::Sensed;
-use crate::energy::sensor_model::{self, CounterKind, Found, Model, Symmetric};
+use crate::energy::sensor_model::{self, CounterKind, Found, Look, Model, Symmetric};
 use crate::energy::timeline::Timeline;
 use crate::model::analysis::Method;
 use crate::model::device::{Device, SensorTiming};
-use crate::model::time::Interval;
+use crate::model::time::{Interval, Timestamp};
 
 /// Whether a delay was found more surely than it is believed of all boards, or far from that: then this is not such a board.
 fn is_news(found: &Found, believed: SensorTiming) -> bool {
@@ -80,7 +81,10 @@ pub fn placed(
     };
     match found.as_ref().filter(|found| is_news(found, believed)) {
         Some(by) => {
-            curve.delay_sd_s = by.delay_sd_ms * 1e-3;
+            // A delay that was measured takes no lag of the power with it: what lags is seen as if cells lay elsewhere.
+            let was_measured = curve.method == Method::Integral && sensor_model::delay_was_measured(&sensed.device);
+            let lag_ms = if was_measured { model.ramp.most_ms() } else { 0.0 };
+            curve.delay_sd_s = by.delay_sd_ms.hypot(0.5 * lag_ms) * 1e-3;
             curve.doubt_jitter(by.jitter_ms * 1e-3);
         }
         // Of the counter's cells no more is known than before; but that the readings beside it see less than was believed.
@@ -88,6 +92,36 @@ pub fn placed(
         None => return None,
     }
     Some(curve)
+}
+
+/// The power's readings in the run and beside it, and where they looked.
+pub fn looks((sensed, run): (&Sensed<'_>, Interval), model: &Model) -> Vec<Look> {
+    let beside = (sensor_model::LONGEST_WINDOW_MS * 1e6) as i64;
+    let at = |nanos: i64| Timestamp::from_nanos(nanos);
+    let time = Interval::new(at(run.start.as_nanos() - beside), at(run.end.as_nanos() + beside));
+    sensor_model::looks(model, sensed, time)
+}
+
+/// Doubt the curve's cells by the noise of their readings, where windows tile the time and others between overlap with them.
+pub fn doubt_noise(
+    (sensed, run): (&Sensed<'_>, Interval),
+    timeline: &Timeline,
+    (model, split): (&Model, &Split),
+    curve: &mut Curve,
+) {
+    let is_long = |found: &Found| found.theta.window > 3.0 * found.period_ms;
+    if curve.method != Method::Integral
+        || curve.is_part_time()
+        || !model.is_told
+        || !model.power.as_ref().is_some_and(is_long)
+    {
+        return;
+    }
+    let watts = super::leaf_watts(split, curve, Some(model), &timeline.segments());
+    let looks = sensor_model::looks(model, sensed, run);
+    if let Some(variance) = noise::variance(timeline, &looks, &watts) {
+        curve.doubt_noise(variance);
+    }
 }
 
 /// Make the curve's part-time cells good by what the model says their windows saw; what that leaves to doubt in each figure for what the
@@ -101,7 +135,8 @@ pub fn made_good(
     if !curve.is_part_time() || !model.is_told {
         return None;
     }
-    let windows = sensor_model::windows(model, sensed, run);
+    let looks = sensor_model::looks(model, sensed, run);
+    let windows: Vec<(i64, i64)> = looks.iter().map(|look| (look.start, look.end)).collect();
     let watts = super::leaf_watts(split, curve, Some(model), &timeline.segments());
     let differences = Differences::new(curve, timeline, &windows, &watts);
     let corrected = blind::by_model(curve, (timeline, parents), &differences.expected);

@@ -41,6 +41,8 @@ pub const RIVALS_WITHIN: f64 = 12.0;
 
 /// The device's property that says how well its window was measured.
 const WINDOW_U95: &str = "power_window_u95_ms";
+/// The same of its delay.
+const DELAY_U95: &str = "power_delay_u95_ms";
 
 /// Whether a window is about as long as is believed.
 pub fn is_near(window: f64, believed: f64) -> bool {
@@ -100,7 +102,7 @@ pub fn usual_delay(found: f64) -> f64 {
 /// What is believed of a power stream, its window aside.
 fn power_prior(device: &Device, theta: Theta) -> Prior {
     let timing = device.power_timing;
-    let measured = timing.delay_ms.zip(calibrated(device, "power_delay_u95_ms", 0.5));
+    let measured = timing.delay_ms.zip(calibrated(device, DELAY_U95, 0.5));
     let (delay, delay_sd) = measured.unwrap_or((usual_delay(theta.delay), 15.0));
     Prior {
         theta: Theta {
@@ -112,6 +114,11 @@ fn power_prior(device: &Device, theta: Theta) -> Prior {
         delay_sd,
         follow_sd: 0.5,
     }
+}
+
+/// Whether it is known beforehand how late the device's power readings are.
+pub fn delay_was_measured(device: &Device) -> bool {
+    device.power_timing.delay_ms.is_some() && calibrated(device, DELAY_U95, 0.5).is_some()
 }
 
 /// Standard uncertainty (ms) of what the user's own calibration found: twice what it was that day, and `least` at least, for another
