@@ -16,6 +16,12 @@ use crate::model::units::{Seconds, Watts};
 
 const MS: i64 = 1_000_000;
 
+/// Anything between -1 and 1, of variance a third, and the same for the same number.
+pub(super) fn chance(i: i64) -> f64 {
+    let mixed = (i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    ((mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
+}
+
 pub(super) fn gpu(n: u32) -> Device {
     Device {
         id: DeviceId(format!("gpu{n}")),

@@ -1,15 +1,9 @@
 //! What readings tell that are each the mean over a second, ten times a second: at the ends of a load, and of their own noise.
 
-use super::laws::{analysed, recording};
+use super::laws::{analysed, chance, recording};
 use super::part_time::{Load, board, recorded_by};
 
 const WINDOW_MS: i64 = 1000;
-
-/// Anything between -1 and 1, of variance a third.
-fn chance(i: u64) -> f64 {
-    let mixed = i.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    ((mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
-}
 
 /// How far what is said of a load of `steps` between idle seconds, and of the whole run, is from the truth, and how sure that is, by readings
 /// that scatter by up to `noise_w`. J.
@@ -27,7 +21,7 @@ fn off_and_u95(steps: i64, noise_w: f64) -> [(f64, f64); 2] {
     run.power.counter.clear();
     let (mut update, mut shown) = (0, f64::NAN);
     for watts in &mut run.power.watts {
-        update += u64::from(*watts != shown);
+        update += i64::from(*watts != shown);
         shown = *watts;
         *watts += noise_w * chance(update);
     }

@@ -54,16 +54,11 @@ pub fn variance(timeline: &Timeline, looks: &[Look], watts: &[f64]) -> Option<f6
 
 #[cfg(test)]
 mod tests {
+    use super::super::laws::chance;
     use super::*;
 
     const MS: i64 = 1_000_000;
     const STEPS: i64 = 4000;
-
-    /// Anything between -1 and 1, of variance a third.
-    fn chance(i: i64) -> f64 {
-        let mixed = (i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        ((mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
-    }
 
     /// 300 W in steps of 30 ms whose power is off by up to 60 W, each anew.
     fn energy(ms: i64) -> f64 {

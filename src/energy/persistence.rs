@@ -125,6 +125,7 @@ fn variance_of_whole(rests: &[f64], scatter: &[Scatter]) -> Option<f64> {
 mod tests {
     use super::super::cell::Cell;
     use super::super::curve::{PowerRange, Story};
+    use super::super::laws::chance;
     use super::*;
     use crate::model::analysis::Method;
 
@@ -133,12 +134,6 @@ mod tests {
     const CELL_MS: i64 = 20;
     const DUTY: f64 = 0.5;
     const WATTS: [f64; 3] = [100.0, 300.0, 0.0];
-
-    /// Anything between -1 and 1, of variance a third.
-    fn chance(i: i64) -> f64 {
-        let mixed = (i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        ((mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
-    }
 
     /// Nine milliseconds of A and 18 of B, in turn.
     fn timeline() -> Timeline {
