@@ -136,27 +136,28 @@ fn mean(shares: &[(usize, f64)], watts: &[f64]) -> Option<f64> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::blind;
     use super::super::cell::Cell;
     use super::super::curve::{PowerRange, Story};
+    use super::super::laws::chance;
     use super::*;
     use crate::model::analysis::Method;
 
-    const MS: i64 = 1_000_000;
+    pub const MS: i64 = 1_000_000;
     const CELLS: usize = 400;
     const CELL_MS: i64 = 100;
     const WINDOW_MS: i64 = 25;
     /// What A and B draw; the third leaf is the time outside, of which there is none.
-    const WATTS: [f64; 3] = [100.0, 300.0, 0.0];
+    pub const WATTS: [f64; 3] = [100.0, 300.0, 0.0];
     const PARENTS: [Option<usize>; 2] = [None, None];
 
-    /// A for 50 ms and B for 53, in turn.
-    fn in_turn() -> Timeline {
+    /// A and B in turn, for so many milliseconds each, over at least `whole_ms`.
+    pub fn in_turn(each_ms: [i64; 2], whole_ms: i64) -> Timeline {
         let (mut edges, mut states) = (vec![0], Vec::new());
-        while edges[edges.len() - 1] < CELLS as i64 * CELL_MS * MS {
+        while edges[edges.len() - 1] < whole_ms * MS {
             let next = states.len() as u32 % 2;
-            edges.push(edges[edges.len() - 1] + [50 * MS, 53 * MS][next as usize]);
+            edges.push(edges[edges.len() - 1] + each_ms[next as usize] * MS);
             states.push(next);
         }
         Timeline {
@@ -175,9 +176,35 @@ mod tests {
         joules
     }
 
-    /// Anything between -1 and 1.
-    fn chance(i: usize) -> f64 {
-        (i * 7919 % 997) as f64 / 498.5 - 1.0
+    /// A cell from one millisecond to another.
+    pub fn cell((start, end): (i64, i64), joules: f64) -> Cell {
+        Cell {
+            start: start * MS,
+            end: end * MS,
+            joules,
+            known: true,
+            edge_s: 0.0,
+            variance: 0.0,
+        }
+    }
+
+    /// A power integral whose windows cover the share `duty` of the cells.
+    pub fn part_time(cells: Vec<Cell>, duty: f64) -> Curve {
+        Curve {
+            cells,
+            range: PowerRange {
+                floor: 50.0,
+                ceiling: 400.0,
+            },
+            method: Method::Integral,
+            story: Story {
+                duty,
+                blind_w2: 1.0,
+                ..Story::default()
+            },
+            delay_sd_s: 0.0,
+            reach: (i64::MIN, i64::MAX),
+        }
     }
 
     /// Readings of the last quarter of each cell, off by chance up to `noise` watts; and where their windows lay.
@@ -186,31 +213,11 @@ mod tests {
             .map(|i| ((i * CELL_MS + 40) * MS, (i * CELL_MS + 40 + WINDOW_MS) * MS))
             .collect();
         let cell = |i: usize| {
-            let watts = energy(timeline, windows[i]) / (WINDOW_MS as f64 * 1e-3) + noise * chance(i);
-            Cell {
-                start: i as i64 * CELL_MS * MS,
-                end: (i as i64 + 1) * CELL_MS * MS,
-                joules: watts * CELL_MS as f64 * 1e-3,
-                known: true,
-                edge_s: 0.0,
-                variance: 0.0,
-            }
+            let watts = energy(timeline, windows[i]) / (WINDOW_MS as f64 * 1e-3) + noise * chance(i as i64);
+            let start = i as i64 * CELL_MS;
+            cell((start, start + CELL_MS), watts * CELL_MS as f64 * 1e-3)
         };
-        let curve = Curve {
-            cells: (0..CELLS).map(cell).collect(),
-            range: PowerRange {
-                floor: 50.0,
-                ceiling: 400.0,
-            },
-            method: Method::Integral,
-            story: Story {
-                duty: 0.25,
-                blind_w2: 1.0,
-                ..Story::default()
-            },
-            delay_sd_s: 0.0,
-            reach: (i64::MIN, i64::MAX),
-        };
+        let curve = part_time((0..CELLS).map(cell).collect(), 0.25);
         (curve, windows)
     }
 
@@ -225,7 +232,7 @@ mod tests {
 
     #[test]
     fn cells_are_made_good_by_what_their_windows_saw_of_which_leaf() {
-        let timeline = in_turn();
+        let timeline = in_turn([50, 53], CELLS as i64 * CELL_MS);
         let (raw, windows) = read(&timeline, 2.0);
         // Windows move through the steps by 3 ms a cell: over ten cells they see too much of one leaf.
         let few = (20, 30);
@@ -244,7 +251,7 @@ mod tests {
 
     #[test]
     fn what_is_expected_and_does_not_come_makes_nothing_good() {
-        let timeline = in_turn();
+        let timeline = in_turn([50, 53], CELLS as i64 * CELL_MS);
         let (raw, windows) = read(&timeline, 2.0);
         let mut curve = raw.clone();
         let exchanged = [WATTS[1], WATTS[0], WATTS[2]];
@@ -256,7 +263,7 @@ mod tests {
 
     #[test]
     fn powers_that_are_not_known_well_are_doubted_where_windows_saw_more_of_one() {
-        let timeline = in_turn();
+        let timeline = in_turn([50, 53], CELLS as i64 * CELL_MS);
         let (curve, windows) = read(&timeline, 0.0);
         let differences = Differences::new(&curve, &timeline, &windows, &WATTS);
         let mut corrected = vec![false; CELLS];

@@ -145,6 +145,15 @@ pub(super) const LOCKED: Load = Load {
     counter_kind: None,
 };
 
+/// Windows of 60 ms, where 25 are believed.
+pub(super) const SIXTY: Load = Load {
+    steps: 250,
+    phases: [(17, 330.0), (26, 150.0)],
+    scatter_ms: 5,
+    window_ms: 60,
+    ..LOCKED
+};
+
 #[test]
 fn a_counter_that_says_what_a_locked_sensor_says_has_bounds() {
     let (analysis, truth) = observed(&LOCKED, 53, true);
@@ -265,14 +274,7 @@ fn readings_that_never_change_are_no_riddle() {
 #[test]
 fn what_is_unusual_needs_many_readings_and_not_many_phases_alone() {
     let window_of = |steps: i64| {
-        let load = Load {
-            steps,
-            phases: [(17, 330.0), (26, 150.0)],
-            scatter_ms: 5,
-            window_ms: 60,
-            ..LOCKED
-        };
-        let (analysis, _) = observed(&load, 0, false);
+        let (analysis, _) = observed(&Load { steps, ..SIXTY }, 0, false);
         analysis.devices[0].timing.window_ms.expect("a window")
     };
     assert!((window_of(250) - 60.0).abs() < 2.0, "{}", window_of(250));
@@ -282,15 +284,8 @@ fn what_is_unusual_needs_many_readings_and_not_many_phases_alone() {
 /// The same sixty, of a board whose window was measured as 25: they are not looked for.
 #[test]
 fn a_measured_window_is_looked_for_nowhere_else() {
-    let load = Load {
-        steps: 250,
-        phases: [(17, 330.0), (26, 150.0)],
-        scatter_ms: 5,
-        window_ms: 60,
-        ..LOCKED
-    };
-    let run = recorded(&load, 0, false);
-    let mut device = board(0, &load);
+    let run = recorded(&SIXTY, 0, false);
+    let mut device = board(0, &SIXTY);
     device.properties.insert("power_window_u95_ms".into(), "1".into());
     let analysis = analysed(&recording(vec![device], run.run_ms, &run.lines), run.power);
     let window = analysis.devices[0].timing.window_ms.expect("a window");

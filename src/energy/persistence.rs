@@ -38,6 +38,12 @@ pub fn scatter(curve: &Curve, timeline: &Timeline, windows: &[Option<(i64, i64)>
     let powers = timeline.watts(watts);
     let cells = &curve.cells;
     let mut scatter = vec![Scatter::default(); cells.len()];
+    // Windows may lie before their cells or behind: but in the order of the cells.
+    let seen: Vec<(usize, (i64, i64))> = windows
+        .iter()
+        .enumerate()
+        .filter_map(|(i, w)| Some((i, (*w)?)))
+        .collect();
     let (mut first_cell, mut first_window) = (0, 0);
     let spans = timeline.edges.windows(2).zip(&timeline.states);
     for (span, &state) in spans {
@@ -46,8 +52,7 @@ pub fn scatter(curve: &Curve, timeline: &Timeline, windows: &[Option<(i64, i64)>
         while first_cell < cells.len() && cells[first_cell].end <= start {
             first_cell += 1;
         }
-        // Windows may lie before their cells or behind: but in the order of the cells.
-        while first_window < cells.len() && windows[first_window].is_none_or(|(_, to)| to <= start) {
+        while first_window < seen.len() && seen[first_window].1.1 <= start {
             first_window += 1;
         }
         let (mut left_s, mut last) = (0.0, None);
@@ -57,8 +62,7 @@ pub fn scatter(curve: &Curve, timeline: &Timeline, windows: &[Option<(i64, i64)>
                 last = Some(i);
             }
         }
-        for i in (first_window..cells.len()).take_while(|&i| windows[i].is_none_or(|(from, _)| from < end)) {
-            let Some(window) = windows[i] else { continue };
+        for &(i, window) in seen[first_window..].iter().take_while(|(_, (from, _))| *from < end) {
             let (seen_s, window_s) = (overlap_s(window), (window.1 - window.0) as f64 * 1e-9);
             if seen_s > 0.0 {
                 scatter[i].whole += (w * seen_s / window_s).powi(2);
@@ -124,57 +128,18 @@ fn variance_of_whole(rests: &[f64], scatter: &[Scatter]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::super::cell::Cell;
-    use super::super::curve::{PowerRange, Story};
+    use super::super::difference::tests::{MS, WATTS, cell, in_turn, part_time};
     use super::super::laws::chance;
     use super::*;
-    use crate::model::analysis::Method;
 
-    const MS: i64 = 1_000_000;
     const CELLS: i64 = 6000;
     const CELL_MS: i64 = 20;
     const DUTY: f64 = 0.5;
-    const WATTS: [f64; 3] = [100.0, 300.0, 0.0];
-
-    /// Nine milliseconds of A and 18 of B, in turn.
-    fn timeline() -> Timeline {
-        let (mut edges, mut states) = (vec![0], Vec::new());
-        while edges[edges.len() - 1] < CELLS * CELL_MS * MS {
-            let next = states.len() as u32 % 2;
-            edges.push(edges[edges.len() - 1] + [9 * MS, 18 * MS][next as usize]);
-            states.push(next);
-        }
-        Timeline {
-            edges,
-            states,
-            table: vec![vec![(0, 1.0)], vec![(1, 1.0)]],
-            leaves: 3,
-        }
-    }
 
     /// Cells of 20 ms, of which windows see the last ten, each a millisecond later.
     fn looked() -> (Curve, Vec<Option<(i64, i64)>>) {
-        let cell = |i: i64| Cell {
-            start: i * CELL_MS * MS,
-            end: (i + 1) * CELL_MS * MS,
-            joules: 1.0,
-            known: true,
-            edge_s: 0.0,
-            variance: 0.0,
-        };
-        let curve = Curve {
-            cells: (0..CELLS).map(cell).collect(),
-            range: PowerRange {
-                floor: 50.0,
-                ceiling: 400.0,
-            },
-            method: Method::Integral,
-            story: Story {
-                duty: DUTY,
-                ..Story::default()
-            },
-            delay_sd_s: 0.0,
-            reach: (i64::MIN, i64::MAX),
-        };
+        let cell = |i: i64| cell((i * CELL_MS, (i + 1) * CELL_MS), 1.0);
+        let curve = part_time((0..CELLS).map(cell).collect(), DUTY);
         let window = |cell: &Cell| (cell.start + 11 * MS, cell.start + 21 * MS);
         let windows = curve.cells.iter().map(|cell| Some(window(cell))).collect();
         (curve, windows)
@@ -196,7 +161,7 @@ mod tests {
     /// Variance of a cell's mean about its reading, W^2, over sums of many cells; and what is said of it, without and with what lasts.
     fn error(as_wholes: bool) -> (f64, f64, f64) {
         const TOGETHER: usize = 30;
-        let timeline = timeline();
+        let timeline = in_turn([9, 18], CELLS * CELL_MS);
         let (curve, windows) = looked();
         let scatter = scatter(&curve, &timeline, &windows, &WATTS);
         let rest = rest(&timeline, as_wholes);

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use super::*;
 use crate::energy::laws::{gpu, recording};
-use crate::energy::part_time::{self, LOCKED, Load};
+use crate::energy::part_time::{self, SIXTY};
 use crate::energy::{Options, analyze, spans};
 use crate::model::analysis::{Analysis, FoundMs, FoundStream};
 use crate::model::recording::DeviceStreams;
@@ -144,20 +144,13 @@ fn counters_that_tell_agree_or_tell_nothing() {
 
 /// Three boards with windows of 60 ms, where 25 are believed; the third draws the same all the time.
 fn analysed() -> Analysis {
-    let load = Load {
-        steps: 250,
-        phases: [(17, 330.0), (26, 150.0)],
-        scatter_ms: 5,
-        window_ms: 60,
-        ..LOCKED
-    };
-    let busy = part_time::recorded(&load, 0, false);
+    let busy = part_time::recorded(&SIXTY, 0, false);
     let mut steady = busy.power.clone();
     steady.counter = vec![None; steady.counter.len()];
     for (i, watts) in steady.watts.iter_mut().enumerate() {
         *watts = 150.0 + 0.1 * ((i / 14 * 7919) % 13) as f64;
     }
-    let devices = (0..3).map(|n| part_time::board(n, &load)).collect();
+    let devices = (0..3).map(|n| part_time::board(n, &SIXTY)).collect();
     let recording = recording(devices, busy.run_ms, &busy.lines);
     let streams = |device: &Device| -> Result<DeviceStreams, Infallible> {
         let power: &PowerStream = if device.id.0 == "gpu2" { &steady } else { &busy.power };
