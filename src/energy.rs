@@ -37,6 +37,7 @@ mod interval;
 #[cfg(test)]
 mod laws;
 mod lengths;
+mod levels;
 #[cfg(test)]
 mod long_windows;
 mod nodes;

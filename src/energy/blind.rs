@@ -15,6 +15,7 @@ use super::cell::Cell;
 use super::curve::Curve;
 use super::difference::Expected;
 use super::integrate::unseen_variance;
+use super::levels;
 use super::persistence::{self, Scatter};
 use super::shares::{self, above};
 use super::timeline::Timeline;
@@ -112,17 +113,8 @@ pub fn unseen(curve: &Curve, timeline: &Timeline, parents: &[Option<usize>]) -> 
 /// Without what changes slowly: less the mean over twice as many values to either side as are asked whether they depend on each other.
 fn steady(values: &[f64]) -> Vec<f64> {
     let reach = 2 * (values.len() as f64).sqrt() as usize;
-    let sums: Vec<f64> = std::iter::once(0.0)
-        .chain(values.iter().scan(0.0, |sum, value| {
-            *sum += value;
-            Some(*sum)
-        }))
-        .collect();
-    let around = |(i, value): (usize, &f64)| {
-        let (from, to) = (i.saturating_sub(reach), (i + reach + 1).min(values.len()));
-        value - (sums[to] - sums[from]) / (to - from) as f64
-    };
-    values.iter().enumerate().map(around).collect()
+    let around = levels::around(values, reach);
+    values.iter().zip(around).map(|(value, mean)| value - mean).collect()
 }
 
 fn variance_of(curve: &Curve, members: &[usize]) -> f64 {

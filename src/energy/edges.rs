@@ -9,7 +9,7 @@
 //! phase A                      begins ^----      A gets E a / (a + b) = p E
 //! ```
 //!
-//! - *Chance*: A's stretch differs from its mean by a variance va, the rest by vb. p E is wrong by p of the rest's difference less
+//! - *Chance*: A's stretch differs from its level there (`levels`) by a variance va, the rest by vb. p E is wrong by p of the rest's difference less
 //!   (1 - p) of A's: p^2 vb + (1 - p)^2 va, and another time at each edge: quadrature.
 //! - *Means*: how surely p is known, from the covariance of the leaves' powers. The same at each edge: linear.
 //! - *Lag*: power that follows its markers late takes a sensor's delay that was found with it, so that cells lie as if it did not, and are
@@ -33,6 +33,7 @@ use crate::model::analysis::Method;
 
 use super::cell::Cell;
 use super::curve::Curve;
+use super::levels::Levels;
 use super::sensor_model::{Look, Model, Symmetric, carried_over};
 use super::shares;
 use super::timeline::Timeline;
@@ -55,6 +56,8 @@ pub struct Expected {
     covariance: Symmetric,
     known: Vec<bool>,
     repeated: Vec<bool>,
+    /// How far what ran often inside phases lies from its mean.
+    levels: Levels,
     /// Variance of the energy of a stretch about its mean, for each second of it, J^2/s.
     scatter: Vec<f64>,
     /// The same for each watt of a stretch of which nothing else is known, J.
@@ -181,6 +184,11 @@ impl Expected {
         let outside = timeline.outside();
         let segments = timeline.segments();
         let repeated: Vec<bool> = segments.iter().map(|&n| n >= REPEATED).collect();
+        let are_load = repeated
+            .iter()
+            .enumerate()
+            .map(|(leaf, &often)| often && leaf != outside);
+        let levels = Levels::new(curve, timeline, watts, (are_load.collect(), REPEATED));
         let mut alone = vec![Sums::default(); timeline.leaves];
         let mut mixed = Sums::default();
         let is_counted = curve.method == Method::Counter;
@@ -192,7 +200,8 @@ impl Expected {
                 return;
             }
             let beyond = beyond_s(cell, shares);
-            let expected = dot_shares(watts, shares) + beyond * watts[outside];
+            let inside = shares.iter().map(|&(leaf, s)| s * watts[leaf] * levels.at(i, leaf));
+            let expected = inside.sum::<f64>() + beyond * watts[outside];
             let only = match shares {
                 [] => Some(outside),
                 &[(leaf, _)] if beyond == 0.0 || leaf == outside => Some(leaf),
@@ -223,6 +232,7 @@ impl Expected {
             covariance: Symmetric::zero(leaves),
             known: vec![false; leaves],
             repeated,
+            levels,
             grain,
             is_idle: watts[outside] * mixed.seconds < IDLE * mixed.joules && alone[outside].cells >= SCATTER_TOLD,
             scatter: watts.iter().map(|w| grain * w).collect(),
@@ -285,8 +295,18 @@ impl Expected {
         self.own_long[leaf]
     }
 
-    /// A cell of which the leaves in `shares` that are `inside` have their seconds, and the rest belongs to others.
-    pub fn edge(&self, cell: &Cell, shares: &[(usize, f64)], inside: impl Fn(usize) -> bool) -> Option<Edge> {
+    /// What the leaf draws in cell `i`.
+    pub fn watts_in(&self, i: usize, leaf: usize) -> f64 {
+        self.watts[leaf] * self.levels.at(i, leaf)
+    }
+
+    /// The `i`-th cell, of which the leaves in `shares` that are `inside` have their seconds, and the rest belongs to others.
+    pub fn edge(
+        &self,
+        (i, cell): (usize, &Cell),
+        shares: &[(usize, f64)],
+        inside: impl Fn(usize) -> bool,
+    ) -> Option<Edge> {
         let outside = self.watts.len() - 1;
         let beyond = [(outside, beyond_s(cell, shares))];
         let pieces = || {
@@ -305,13 +325,10 @@ impl Expected {
         }
         let (mut seconds, mut joules, mut variance) = ([0.0; 2], [0.0; 2], [0.0; 2]);
         for (leaf, s, side) in pieces() {
-            let inside = if told || self.is_idle {
-                0.0
-            } else {
-                self.grain * self.watts[leaf]
-            };
+            let watts = self.watts_in(i, leaf);
+            let inside = if told || self.is_idle { 0.0 } else { self.grain * watts };
             seconds[side] += s;
-            joules[side] += s * self.watts[leaf];
+            joules[side] += s * watts;
             variance[side] += s * self.scatter[leaf].max(inside);
         }
         let [a, b] = joules;
@@ -347,10 +364,6 @@ fn beyond_s(cell: &Cell, shares: &[(usize, f64)]) -> f64 {
     let beyond = cell.seconds() - inside;
     // Nanoseconds are exact, their sums in seconds are not.
     if beyond > 1e-9 { beyond } else { 0.0 }
-}
-
-fn dot_shares(watts: &[f64], shares: &[(usize, f64)]) -> f64 {
-    shares.iter().map(|&(leaf, s)| s * watts[leaf]).sum()
 }
 
 /// Whether a phase with `split` of its `joules` in split cells is long.

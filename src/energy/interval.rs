@@ -102,7 +102,10 @@ pub fn split(
     shares::walk(timeline, cells, |i, shares| {
         let cell = &curve.cells[i];
         let length = cell.seconds();
-        let weight = |leaf: usize| watts.map_or(1.0, |w| w[leaf]);
+        let weight = |leaf: usize| match expected {
+            Some(expected) => expected.watts_in(i, leaf),
+            None => watts.map_or(1.0, |watts| watts[leaf]),
+        };
         // Before and after the run the device is taken to draw what it draws outside every phase.
         let inside: f64 = shares.iter().map(|&(_, s)| s).sum();
         let beyond = (length - inside).max(0.0) * weight(outside);
@@ -110,7 +113,7 @@ pub fn split(
         for &(leaf, s) in shares {
             // What ran in a hole is known, and what it draws elsewhere.
             let joules = match watts {
-                Some(watts) if !cell.known => s * watts[leaf],
+                Some(_) if !cell.known => s * weight(leaf),
                 _ => cell.joules * s * weight(leaf) / weighted,
             };
             leaves[leaf] += joules;
@@ -120,7 +123,7 @@ pub fn split(
             let edge = || {
                 expected
                     .filter(|e| e.is_own_long(leaf))?
-                    .edge(cell, shares, |other| other == leaf)
+                    .edge((i, cell), shares, |other| other == leaf)
             };
             add(&mut own[leaf], curve, i, (s.min(length), joules), edge);
             for phase in above(parents, leaf).chain([whole]) {
@@ -133,7 +136,7 @@ pub fn split(
         for phase in touched.drain(..) {
             let (s, joules) = std::mem::take(&mut inclusive[phase]);
             let within = |leaf: usize| phase == whole || above(parents, leaf).any(|at| at == phase);
-            let edge = || expected.filter(|e| e.is_long(phase))?.edge(cell, shares, within);
+            let edge = || expected.filter(|e| e.is_long(phase))?.edge((i, cell), shares, within);
             add(&mut bounds[phase], curve, i, (s.min(length), joules), edge);
         }
     });

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::energy::curve::{PowerRange, Story};
+use crate::energy::difference::tests::{cell, part_time};
+use crate::energy::interval;
 
 const IDLE: usize = 1;
 
@@ -15,6 +17,7 @@ fn expected() -> Expected {
         },
         known: vec![true, true],
         repeated: vec![true, false],
+        levels: Levels::default(),
         scatter: vec![300.0, 0.0],
         grain: 1.0,
         is_idle: false,
@@ -36,7 +39,7 @@ fn edge(expected: &Expected, joules: f64) -> Option<Edge> {
         edge_s: 0.0,
         variance: 0.0,
     };
-    expected.edge(&cell, &[(0, 0.05), (IDLE, 0.05)], |leaf| leaf == 0)
+    expected.edge((0, &cell), &[(0, 0.05), (IDLE, 0.05)], |leaf| leaf == 0)
 }
 
 fn u95(edges: &[(Edge, Place)]) -> f64 {
@@ -94,6 +97,29 @@ fn a_strange_cell_is_doubted_by_as_much_as_it_is_strange() {
 }
 
 #[test]
+fn the_load_is_expected_at_its_level() {
+    let high = Expected {
+        levels: Levels {
+            of_cells: vec![1.2],
+            are_load: vec![true, false],
+        },
+        ..expected()
+    };
+    // 300 W a fifth higher and 60 W, each for half of a tenth of a second: 21 J, of which the load has 18.
+    let edge = edge(&high, 21.0).expect("both are known");
+    assert!(edge.surprise[0].abs() < 1e-9, "{edge:?}");
+    let timeline = Timeline {
+        edges: vec![0, 50_000_000, 100_000_000],
+        states: vec![0, 1],
+        table: vec![vec![(0, 1.0)], vec![(1, 1.0)]],
+        leaves: 2,
+    };
+    let curve = part_time(vec![cell((0, 100), 21.0)], 1.0);
+    let split = interval::split(&curve, &timeline, &[None], Some(&high.watts), Some(&high));
+    assert!((split.leaves[0] - 18.0).abs() < 1e-6, "{split:?}");
+}
+
+#[test]
 fn what_is_not_known_is_left_to_the_bounds() {
     let unknown = Expected {
         known: vec![true, false],
@@ -125,7 +151,7 @@ fn an_idle_device_is_as_calm_at_the_ends_of_the_run_as_it_was_seen_to_be() {
             edge_s: 0.0,
             variance: 0.0,
         };
-        expected.edge(&cell, &[(IDLE, 0.05)], |_| true).expect("known")
+        expected.edge((0, &cell), &[(IDLE, 0.05)], |_| true).expect("known")
     };
     // Half of each half's: (0.25 + 0.25) 4 J^2/s 0.05 s; what is no calmer than the load, by 60 J^2/s.
     assert!((end(true).variance - 0.1).abs() < 1e-9, "{:?}", end(true));
@@ -162,7 +188,7 @@ fn what_the_timing_of_ends_adds_to_a_counted_cell_is_no_scatter_of_the_power_and
             edge_s: 1e-2,
             variance: 0.0,
         };
-        let edge = expected.edge(&cell, &[(0, 0.05), (IDLE, 0.05)], |leaf| leaf == 0);
+        let edge = expected.edge((0, &cell), &[(0, 0.05), (IDLE, 0.05)], |leaf| leaf == 0);
         edge.expect("both are known").chance[1]
     };
     // 10 ms of 300 W at one end, of 60 W at the other, of which 5/6 would be the load's: beside what the load scatters by.
