@@ -10,6 +10,9 @@ use super::curve::Curve;
 use super::shares;
 use super::timeline::Timeline;
 
+/// What is farther above its mean than so many times, or below, is no level of the same load: a counter that stands still, or a hole.
+const MOST: f64 = 2.0;
+
 /// Of each cell, how far the load lies from its mean there.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Levels {
@@ -49,7 +52,7 @@ impl Levels {
         if n > 2 * reach {
             let ratio: Vec<f64> = around(&joules, reach)
                 .zip(around(&expected, reach))
-                .map(|(j, e)| j / e.max(f64::MIN_POSITIVE))
+                .map(|(j, e)| (j / e.max(f64::MIN_POSITIVE)).clamp(1.0 / MOST, MOST))
                 .collect();
             let mut at = 0;
             of_cells.extend((0..curve.cells.len()).map(|i| {
@@ -119,6 +122,20 @@ mod tests {
         for (i, (level, drift)) in levels([30, 20], 50).into_iter().enumerate() {
             assert!((level - drift).abs() < 0.006, "{i}: {level} for {drift}");
         }
+    }
+
+    #[test]
+    fn a_counter_that_stands_still_is_no_load_of_nothing() {
+        let timeline = in_turn([30, 20], 40_000);
+        let cells = (0..400).map(|i| cell((100 * i, 100 * i + 100), if i < 200 { 0.0 } else { 18.0 }));
+        let levels = Levels::new(
+            &part_time(cells.collect(), 1.0),
+            &timeline,
+            &WATTS,
+            (vec![true, true, false], 12),
+        );
+        assert_eq!((levels.at(0, 0), levels.at(0, 2)), (0.5, 1.0));
+        assert!((levels.at(399, 0) - 1.0).abs() < 1e-9);
     }
 
     #[test]
