@@ -5,12 +5,13 @@
 //! nearly alike, and the noise is each reading's own. With r the readings less what the model says they are,
 //!
 //! ```text
-//! noise <= mean of (r[i+3] - 3 r[i+2] + 3 r[i+1] - r[i])^2 / 20
+//! D(h) = mean of (r[i+3h] - 3 r[i+2h] + 3 r[i+h] - r[i])^2        D(1) = 20 noise + 12 q,  D(2) = 20 noise + 24 q
 //! ```
 //!
-//! which noise alone gives in full (1 + 9 + 9 + 1), and what changes slowly not at all. Of a power that scatters from one period to the next
-//! by a standard deviation s, 12 s^2 / (20 n^2) remain for windows of n periods, n > 3: the noise is rather found too large. Source: von
-//! Neumann, Kent, Bellinson, Hart, *Ann. Math. Stat.* 12 (1941) 153, for differences of any order.
+//! What changes slowly adds nothing to D. A power that scatters from one period to the next by a standard deviation s adds q = s^2 / n^2 as written
+//! for windows of n periods: what D(2) has beyond D(1), less its standard error, is taken off D(1), and half of it at most: of power that
+//! keeps its level for some periods D(2) has more than twice as much. Where windows are too short for D(2) nothing is taken off, and the noise
+//! is rather found too large. Source: von Neumann, Kent, Bellinson, Hart, *Ann. Math. Stat.* 12 (1941) 153, for differences of any order.
 //!
 //! *Limits of validity*: boxcars of more than three periods. Units: watts, nanoseconds.
 
@@ -19,7 +20,9 @@ use super::shares;
 use super::timeline::Timeline;
 
 /// Fewer differences do not tell a variance.
-const ENOUGH: u32 = 60;
+const ENOUGH: usize = 60;
+/// The standard error of a mean of neighbours that are not independent is that of the means of so many blocks.
+const BLOCKS: usize = 12;
 
 /// Variance of the readings' noise, W^2, where `watts` are what the leaves draw; `None` where windows do not overlap, or are too few.
 pub fn variance(timeline: &Timeline, looks: &[Look], watts: &[f64]) -> Option<f64> {
@@ -40,16 +43,31 @@ pub fn variance(timeline: &Timeline, looks: &[Look], watts: &[f64]) -> Option<f6
     let mut gaps: Vec<i64> = looks.windows(2).map(|pair| pair[1].end - pair[0].end).collect();
     gaps.sort_unstable();
     let period = *gaps.get(gaps.len() / 2)?;
-    let (mut squares, mut count) = (0.0, 0);
-    for (looks, rests) in looks.windows(4).zip(rests.windows(4)) {
-        let follow = looks[3].end - looks[0].end < 7 * period / 2;
-        let overlap = looks[3].start < looks[0].end - period / 2;
-        if let (&[Some(a), Some(b), Some(c), Some(d)], true) = (rests, follow && overlap) {
-            squares += (d - 3.0 * c + 3.0 * b - a).powi(2);
-            count += 1;
-        }
-    }
-    (count >= ENOUGH).then(|| squares / 20.0 / f64::from(count))
+    let third = |i: usize, apart: usize| -> Option<f64> {
+        let at = [0, 1, 2, 3].map(|k| i + k * apart);
+        let (first, last) = (looks.get(at[0])?, looks.get(at[3])?);
+        let follow = 2 * (last.end - first.end) < (6 * apart as i64 + 1) * period;
+        let overlap = last.start < first.end - period / 2;
+        let [a, b, c, d] = at.map(|i| rests[i]);
+        (follow && overlap).then_some((d? - 3.0 * c? + 3.0 * b? - a?).powi(2))
+    };
+    let near: Vec<f64> = (0..looks.len()).filter_map(|i| third(i, 1)).collect();
+    let more: Vec<f64> = (0..looks.len())
+        .filter_map(|i| Some(third(i, 2)? - third(i, 1)?))
+        .collect();
+    let (all, _) = mean(&near).filter(|_| near.len() >= ENOUGH)?;
+    let (load, error) = mean(&more).filter(|_| more.len() >= ENOUGH).unwrap_or((0.0, 0.0));
+    Some((all - (load - error).clamp(0.0, 0.5 * all)) / 20.0)
+}
+
+/// Mean of values in the order of time, and its standard error.
+fn mean(values: &[f64]) -> Option<(f64, f64)> {
+    let of = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let whole = (!values.is_empty()).then(|| of(values))?;
+    let blocks: Vec<f64> = values.chunks_exact((values.len() / BLOCKS).max(1)).map(of).collect();
+    let squares: f64 = blocks.iter().map(|block| (block - whole).powi(2)).sum();
+    let independent = blocks.len() as f64;
+    Some((whole, (squares / independent / (independent - 1.0)).sqrt()))
 }
 
 #[cfg(test)]
@@ -89,15 +107,33 @@ mod tests {
 
     #[test]
     fn the_noise_of_readings_is_told_from_what_the_power_scatters_by() {
-        // From one tenth of a second to the next the power scatters by some 19 W, readings by 6: 12 * 360 / (20 * 100) W^2 remain.
-        for noise in [0.0, 3.0, 10.0_f64] {
-            let found = variance(&timeline(), &looks(1000, noise), &[300.0, 0.0]).expect("windows overlap");
+        // From one tenth of a second to the next the power scatters by some 19 W: 12 * 360 / (20 * 100) W^2 would remain of nearest differences.
+        let found = |noise: f64| variance(&timeline(), &looks(1000, noise), &[300.0, 0.0]).expect("windows overlap");
+        for noise in [3.0, 6.0, 10.0_f64] {
             let truth = noise.powi(2) / 3.0;
             assert!(
-                (0.9 * truth..1.1 * truth + 2.5).contains(&found),
-                "{found} W^2 for {truth}"
+                (0.9..1.15).contains(&(found(noise) / truth)),
+                "{} W^2 for {truth}",
+                found(noise)
             );
         }
+        assert!(
+            (0.5..1.5).contains(&found(0.0)),
+            "no less than half: {} W^2",
+            found(0.0)
+        );
+    }
+
+    #[test]
+    fn windows_of_four_periods_tell_it_with_the_load_in_it() {
+        let found = |noise: f64| variance(&timeline(), &looks(400, noise), &[300.0, 0.0]).expect("windows overlap");
+        // 12 * 360 / (20 * 16) W^2.
+        let truth = 10.0_f64.powi(2) / 3.0;
+        assert!(
+            (truth + 5.0..truth + 20.0).contains(&found(10.0)),
+            "{} W^2",
+            found(10.0)
+        );
     }
 
     #[test]
