@@ -18,6 +18,8 @@ use crate::model::analysis::{Check, CheckStatus, FoundSensor, PowerOrigin};
 use crate::model::device::{Device, DeviceId, DeviceKind};
 use crate::model::wording::listed;
 
+use super::uncertainty::K95;
+
 /// No window is found better than this share of itself, and what is believed of such boards is as good as this (standard uncertainty).
 const SURE: f64 = 0.02;
 const BELIEVED: f64 = 0.03;
@@ -143,7 +145,7 @@ fn voice<'a>(board: &Board<'a>) -> Option<Voice<'a>> {
     Some(Voice {
         of: Some(&board.device.id),
         ms: found.value,
-        share: SURE.hypot(0.5 * found.u95 / found.value),
+        share: SURE.hypot(found.u95 / K95 / found.value),
         is_boxcar: shape == "boxcar",
     })
 }

@@ -11,8 +11,8 @@ pub struct Cell {
     pub joules: f64,
     /// Whether a sensor saw this energy; otherwise `joules` is only the power before and after, held.
     pub known: bool,
-    /// Standard uncertainty of the cell's edges in time, seconds.
-    pub edge_s: f64,
+    /// Standard uncertainties of the times at which it starts and ends, seconds.
+    pub ends_s: [f64; 2],
     /// Variance of `joules` from what the sensor did not look at (window shorter than period), J².
     pub variance: f64,
 }
@@ -23,6 +23,10 @@ impl Cell {
     }
     pub fn watts(&self) -> f64 {
         self.joules / self.seconds()
+    }
+    /// Variance of its length, s^2.
+    pub fn ends_s2(&self) -> f64 {
+        self.ends_s[0].powi(2) + self.ends_s[1].powi(2)
     }
 }
 
@@ -120,7 +124,7 @@ pub fn cover(cells: &mut Vec<Cell>, run: Interval) {
         end,
         joules: 0.0,
         known: false,
-        edge_s: 0.0,
+        ends_s: [0.0; 2],
         variance: 0.0,
     };
     let mut whole = Vec::with_capacity(cells.len() + 2);

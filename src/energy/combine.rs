@@ -10,7 +10,7 @@ use super::edges::REPEATED;
 use super::interval::{Split, replace_by_sums};
 use super::sensor_model::{Known, Model, Symmetric, condition, dot};
 use super::shares::above;
-use super::uncertainty::{Figure, exact_joules, grade};
+use super::uncertainty::{Figure, K95, exact_joules, grade};
 
 /// A phase that the curve alone knows to better than this pins the sum of its leaves.
 const PINNED: f64 = 0.3;
@@ -81,13 +81,13 @@ pub fn combine(split: &Split, model: &Model, facts: &Facts) -> Option<(Split, Ve
     }
     let has_model = |members: &[f64]| members.iter().zip(&modelled).any(|(&member, &by)| member > 0.0 && by);
     let last = split.figures.len() - 1;
-    let off = |figure: &Figure| figure.u95.hypot(2.0 * uneven * figure.joules);
+    let off = |figure: &Figure| figure.u95.hypot(K95 * uneven * figure.joules);
     // Curve and model are two views of the same readings: of what these scatter by, and did not see, they are together no surer than the
     // surer of the two.
     let mut noise = model.statistical.clone();
     for leaf in (0..leaves).filter(|&leaf| !modelled[leaf]) {
         (0..leaves).for_each(|other| (noise.a[leaf * leaves + other], noise.a[other * leaves + leaf]) = (0.0, 0.0));
-        noise.a[leaf * leaves + leaf] = (0.5 * split.own_u95[leaf]).powi(2);
+        noise.a[leaf * leaves + leaf] = (split.own_u95[leaf] / K95).powi(2);
     }
     let surer = |(members, &unseen): (&Vec<f64>, &f64)| noise.form(members).max(0.0).min(unseen).sqrt();
     let least: Vec<f64> = members.iter().zip(unseen_j2).map(surer).collect();
@@ -96,12 +96,12 @@ pub fn combine(split: &Split, model: &Model, facts: &Facts) -> Option<(Split, Ve
     let sums = known.map(|((_, figure), members)| Known {
         members: members.clone(),
         joules: figure.joules,
-        sd: 0.5 * off(figure),
+        sd: off(figure) / K95,
     });
     let alone = (0..leaves).filter(|&leaf| !modelled[leaf]).map(|leaf| Known {
         members: (0..leaves).map(|other| f64::from(u8::from(other == leaf))).collect(),
         joules: split.leaves[leaf],
-        sd: 0.5 * split.own_u95[leaf],
+        sd: split.own_u95[leaf] / K95,
     });
     let sums = independent(sums.chain(alone).collect());
     condition(&mut energies, &mut covariance, &sums);
@@ -118,15 +118,15 @@ pub fn combine(split: &Split, model: &Model, facts: &Facts) -> Option<(Split, Ve
     for ((members, interval), least) in members.iter().zip(&split.figures).zip(least) {
         let sd = covariance.form(members).max(0.0).sqrt().max(least);
         let joules = dot(members, &energies);
-        let u95 = 2.0 * sd;
+        let u95 = K95 * sd;
         let common = model.covariance.form(members) - model.statistical.form(members);
         let regression = Figure {
             joules,
             u95,
             scale: 0.0,
-            upper: (joules.max(0.0) + 2.0 * sd).min(interval.upper),
+            upper: (joules.max(0.0) + K95 * sd).min(interval.upper),
             guess: 0.0,
-            common: (2.0 * common.max(0.0).sqrt()).min(u95),
+            common: (K95 * common.max(0.0).sqrt()).min(u95),
             method: Method::Regression,
         };
         // The value shown is the model's in either case, so that the rows add up: it may lie off the middle of what the curve allows.
@@ -182,7 +182,7 @@ fn together(energies: &[f64], covariance: &Symmetric, figures: &[Figure]) -> Vec
             let scale = (covariance.at(a, a) * covariance.at(b, b)).sqrt();
             let joules = energies[a] + energies[b];
             let variance = covariance.at(a, a) + covariance.at(b, b) + 2.0 * covariance.at(a, b);
-            let u95 = 2.0 * variance.max(0.0).sqrt();
+            let u95 = K95 * variance.max(0.0).sqrt();
             if covariance.at(a, b) < OPPOSED * scale && grade(joules, u95) != Grade::Unresolved {
                 pairs.push(Together {
                     leaves: (a, b),
@@ -273,17 +273,18 @@ mod tests {
     #[test]
     fn two_views_of_the_same_readings_are_no_surer_than_one() {
         // 150 J, by the model as by the curve known to 10 at 95 %: as one, if it is the readings that scatter, and else as two.
-        let u95 = |unseen_j2: f64| {
-            let (split, _) = combined([100.0, 50.0], 5.0 / 2.0_f64.sqrt(), unseen_j2).expect("they agree");
+        let u95 = |unseen: f64| {
+            let (split, _) =
+                combined([100.0, 50.0], 10.0 / K95 / 2.0_f64.sqrt(), (unseen / K95).powi(2)).expect("they agree");
             split.figures[2].u95
         };
         assert!(
-            (u95(25.0) - 10.0).abs() < 1e-9 && u95(0.0) < 9.0,
+            (u95(10.0) - 10.0).abs() < 1e-9 && u95(0.0) < 9.0,
             "{} {}",
-            u95(25.0),
+            u95(10.0),
             u95(0.0)
         );
-        assert!((u95(20.25) - 9.0).abs() < 1e-9, "{}", u95(20.25));
+        assert!((u95(9.0) - 9.0).abs() < 1e-9, "{}", u95(9.0));
     }
 
     #[test]

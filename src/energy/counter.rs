@@ -187,7 +187,7 @@ pub fn cells(device: &Device, stream: &PowerStream) -> Counted {
             end: to.t - back_ns,
             joules: (raw - offset * seconds) / gain,
             known: counts.is_some(),
-            edge_s: from.half_ns.max(to.half_ns) as f64 * 1e-9 / 3.0_f64.sqrt(),
+            ends_s: [from, to].map(|tick| tick.half_ns as f64 * 1e-9 / 3.0_f64.sqrt()),
             variance: 0.0,
         });
     }

@@ -64,7 +64,7 @@ impl Curve {
         for cell in self.cells.iter_mut().filter(|c| c.known) {
             let s = cell.seconds();
             let unseen = blind * s * self.story.power_period_ms.map_or(s, |ms| ms * 1e-3);
-            cell.variance = cell.variance.max(unseen) + gaps(self.range, cell.edge_s);
+            cell.variance = cell.variance.max(unseen) + self.range.sd().powi(2) * cell.ends_s2();
         }
     }
 
@@ -261,7 +261,7 @@ pub fn build(device: &Device, sensed: &Sensed<'_>, run: Interval, sources: Sourc
     let range = PowerRange::of(&cells, device);
     if method == Method::Integral {
         for cell in cells.iter_mut().filter(|c| c.known) {
-            cell.variance += gaps(range, cell.edge_s);
+            cell.variance += range.sd().powi(2) * cell.ends_s2();
         }
     }
     let period_s = match method {
@@ -295,7 +295,7 @@ fn tiled(device: &Device, sensed: &Sensed<'_>, power: &Integrated) -> Option<[f6
 /// Where updates are polled as slowly as they come, or more slowly, how old they are when they are seen is not known, and if the sensor
 /// is faster than the polls it is much the same each time: a doubt that all edges have in common. Standard uncertainty, seconds.
 fn common_age_s(cells: &[Cell], period_s: Option<f64>) -> f64 {
-    let mut edges: Vec<f64> = cells.iter().filter(|c| c.known).map(|c| c.edge_s).collect();
+    let mut edges: Vec<f64> = cells.iter().filter(|c| c.known).map(|c| c.ends_s[1]).collect();
     edges.sort_by(f64::total_cmp);
     let usual = edges.get(edges.len() / 2).copied().unwrap_or(0.0);
     // An edge anywhere in a bracket as long as the period has a standard uncertainty of a twelfth's root of it.

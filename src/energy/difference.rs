@@ -183,7 +183,7 @@ pub(super) mod tests {
             end: end * MS,
             joules,
             known: true,
-            edge_s: 0.0,
+            ends_s: [0.0; 2],
             variance: 0.0,
         }
     }

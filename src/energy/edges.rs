@@ -37,6 +37,7 @@ use super::levels::Levels;
 use super::sensor_model::{Look, Model, Symmetric, carried_over};
 use super::shares;
 use super::timeline::Timeline;
+use super::uncertainty::K95;
 
 /// A leaf that ran less often than this cannot show by its residuals how much its power varies.
 pub const REPEATED: u64 = 12;
@@ -145,8 +146,8 @@ pub struct Edge {
     /// What the surprise says the phase had beyond its share: if all of it is the phase's, and if it is the rest's; variance by chance.
     pub surprise: [f64; 2],
     pub chance: [f64; 2],
-    /// Watts that a shift of the cell moves: independently at its two ends (squares), and in common.
-    pub ends_w2: f64,
+    /// Watts that a shift of the cell moves: of its end on the phase's side and of that on the rest's (squares), and of both.
+    pub ends_w2: [f64; 2],
     pub shifted_w: f64,
 }
 
@@ -216,7 +217,7 @@ impl Expected {
                 sums.expected += expected;
                 sums.squares += (cell.joules - expected).powi(2);
                 if is_counted {
-                    sums.timing += 2.0 * (cell.watts() * cell.edge_s).powi(2);
+                    sums.timing += cell.watts().powi(2) * cell.ends_s2();
                 }
             }
         });
@@ -345,14 +346,15 @@ impl Expected {
             .sum();
         let surprise = cell.joules - a - b;
         let (of_a, of_b) = (a / seconds[0], b / seconds[1]);
-        let ends_s = if self.is_counted { cell.edge_s } else { 0.0 };
-        let both = variance[0] + variance[1] + (of_a.powi(2) + of_b.powi(2)) * ends_s.powi(2);
+        // Which of its ends is the phase's, its place says (`Doubts`).
+        let ends_s2 = if self.is_counted { 0.5 * cell.ends_s2() } else { 0.0 };
+        let both = variance[0] + variance[1] + (of_a.powi(2) + of_b.powi(2)) * ends_s2;
         Some(Edge {
             variance: p * p * variance[1] + q * q * variance[0],
-            means: 2.0 * cell.joules * p * q * relative.max(0.0).sqrt(),
+            means: K95 * cell.joules * p * q * relative.max(0.0).sqrt(),
             surprise: [q * surprise, -p * surprise],
             chance: [q * q * both, p * p * both],
-            ends_w2: (q * of_a).powi(2) + (p * of_b).powi(2),
+            ends_w2: [(q * of_a).powi(2), (p * of_b).powi(2)],
             shifted_w: q * of_a + p * of_b,
         })
     }

@@ -19,7 +19,7 @@ use super::curve::{self, Curve, Sources};
 use super::sensed::Sensed;
 use super::shares;
 use super::timeline::Timeline;
-use super::uncertainty::{Figure, exact_joules, exact_seconds};
+use super::uncertainty::{Figure, K95, exact_joules, exact_seconds};
 
 /// The idle power of one device and where it goes.
 struct Idle {
@@ -134,10 +134,10 @@ fn mean_power(curve: &Curve, baseline: Interval) -> Option<(f64, f64)> {
     }
     let watts = inside.iter().map(|c| c.joules).sum::<f64>() / seconds;
     // Inner edges move energy from one cell into the next; the outer two are doubts about the whole.
-    let ends = [inside.first()?, inside.last()?];
-    let edges: f64 = ends.iter().map(|c| (c.watts() * c.edge_s).powi(2)).sum();
+    let [first, last] = [inside.first()?, inside.last()?];
+    let edges = (first.watts() * first.ends_s[0]).powi(2) + (last.watts() * last.ends_s[1]).powi(2);
     let variance = inside.iter().map(|c| c.variance).sum::<f64>() + edges;
-    Some((watts, 2.0 * variance.sqrt() / seconds))
+    Some((watts, K95 * variance.sqrt() / seconds))
 }
 
 /// `gross` without what these devices draw at idle in the time of `node`.

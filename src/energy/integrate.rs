@@ -280,7 +280,7 @@ fn cells_of(
             end,
             joules: watts * (end - start) as f64 * 1e-9,
             known: true,
-            edge_s: update.half_ns as f64 * 1e-9 / 3.0_f64.sqrt(),
+            ends_s: [update.half_ns as f64 * 1e-9 / 3.0_f64.sqrt(); 2],
             variance: blind,
         });
     }

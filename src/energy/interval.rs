@@ -19,7 +19,7 @@ use super::curve::Curve;
 use super::edges::{Doubts, Edge, Expected, Place, is_long};
 use super::shares::{self, above};
 use super::timeline::Timeline;
-use super::uncertainty::{Figure, exact_joules};
+use super::uncertainty::{Figure, K95, exact_joules};
 
 /// What the interval estimator says of one device.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,7 +73,7 @@ struct Open {
     edge: Edge,
     /// Whether the phase was in the cell before.
     before: bool,
-    edge_s: f64,
+    ends_s: [f64; 2],
     unseen: f64,
     /// How far the truth can be below and above the share.
     reach: (f64, f64),
@@ -200,7 +200,8 @@ fn add(bounds: &mut Bounds, curve: &Curve, i: usize, (s, share): (f64, f64), edg
         ),
     };
     let unseen = cell.variance * if alone { 1.0 } else { part };
-    let timing = (cell.watts() * cell.edge_s.hypot(curve.delay_sd_s)).powi(2);
+    let end_s = cell.ends_s[0].max(cell.ends_s[1]);
+    let timing = (cell.watts() * end_s.hypot(curve.delay_sd_s)).powi(2);
     let split = cell.known && !alone;
     let variance = if split {
         unseen + timing
@@ -217,11 +218,11 @@ fn add(bounds: &mut Bounds, curve: &Curve, i: usize, (s, share): (f64, f64), edg
     let open = split.then(edge).flatten().map(|edge| Open {
         edge,
         before,
-        edge_s: cell.edge_s,
+        ends_s: cell.ends_s,
         unseen,
         reach: (below, above),
     });
-    match open.filter(|open| open.alone() < below.max(above).hypot(2.0 * variance.sqrt())) {
+    match open.filter(|open| open.alone() < below.max(above).hypot(K95 * variance.sqrt())) {
         Some(open) => bounds.open = Some(open),
         None => bounds.doubts.bounded(below, above, variance),
     }
@@ -229,7 +230,7 @@ fn add(bounds: &mut Bounds, curve: &Curve, i: usize, (s, share): (f64, f64), edg
 
 impl Open {
     fn doubt(&self, doubts: &mut Doubts, place: Place) {
-        doubts.edge(&self.edge, place, self.edge_s, self.unseen, self.reach);
+        doubts.edge(&self.edge, place, self.ends_s, self.unseen, self.reach);
     }
 
     /// Half-width of this cell alone.
@@ -252,7 +253,7 @@ impl Bounds {
 /// Half-width by the bounds alone.
 fn bounded_u95(bounds: &Bounds) -> f64 {
     let bound = (bounds.joules - bounds.low).max(bounds.high - bounds.joules);
-    bound.hypot(2.0 * bounds.variance.sqrt())
+    bound.hypot(K95 * bounds.variance.sqrt())
 }
 
 fn figure(bounds: &Bounds, curve: &Curve) -> Figure {
@@ -260,7 +261,7 @@ fn figure(bounds: &Bounds, curve: &Curve) -> Figure {
         joules: bounds.joules,
         u95: bounded_u95(bounds).min(bounds.doubts.u95(curve.delay_sd_s)),
         scale: 0.0,
-        upper: bounds.high + 2.0 * bounds.variance.sqrt(),
+        upper: bounds.high + K95 * bounds.variance.sqrt(),
         guess: 0.0,
         common: 0.0,
         method: curve.method,

@@ -56,6 +56,7 @@ use super::curve::PowerRange;
 use super::sensed::Sensed;
 use super::summed;
 use super::timeline::Timeline;
+use super::uncertainty::K95;
 use design::{PROPERTIES, Shape, Theta};
 use fit::{Setting, Stream};
 use overlap::Overlap;
@@ -91,7 +92,7 @@ pub struct Ramp {
 impl Ramp {
     /// The longest lag that is not excluded, ms.
     pub fn most_ms(&self) -> f64 {
-        self.lag_ms.hypot(2.0 * self.sd_ms)
+        self.lag_ms.hypot(K95 * self.sd_ms)
     }
 }
 
@@ -134,7 +135,7 @@ impl Model {
         const FOUND: f64 = 0.1;
         self.power.is_some_and(|found| {
             let (window, sd) = (found.theta.window, found.window_sd_ms);
-            sd < FOUND * window && window + 2.0 * sd < summed::ALL * found.period_ms
+            sd < FOUND * window && window + K95 * sd < summed::ALL * found.period_ms
         })
     }
 
@@ -150,7 +151,7 @@ impl Model {
             },
             lag: FoundMs {
                 value: self.ramp.lag_ms,
-                u95: 2.0 * self.ramp.sd_ms,
+                u95: K95 * self.ramp.sd_ms,
             },
             in_parts: self.in_parts,
             origin: self.origin.filter(|_| self.power.is_some()),
@@ -160,7 +161,7 @@ impl Model {
 
 impl Found {
     fn shown(&self, is_power: bool, is_told: bool) -> FoundStream {
-        let ms = |value: f64, sd: f64| FoundMs { value, u95: 2.0 * sd };
+        let ms = |value: f64, sd: f64| FoundMs { value, u95: K95 * sd };
         let shape = match self.theta.shape {
             Shape::Boxcar => "boxcar",
             Shape::LowPass => "low-pass",

@@ -274,7 +274,7 @@ mod tests {
             end: (i + 1) * ms * MS,
             joules: watts(i) * ms as f64 * 1e-3,
             known: true,
-            edge_s: 0.0,
+            ends_s: [0.0; 2],
             variance: 0.0,
         };
         (0..count).map(cell).collect()

@@ -3,6 +3,7 @@
 //! Bounds of cells of which no more is known are added linearly too, below and above apart. Units: joules, watts, seconds.
 
 use super::Edge;
+use crate::energy::uncertainty::{K95, k95};
 
 /// Where in the execution of a phase a split cell is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct Doubts {
     /// How far below and above its value the truth may lie in cells that are only bounded.
     bounded: [f64; 2],
     variance: f64,
+    /// Of what the ends of cells add to it, each of them rectangular, the sum of squares.
+    rectangles: f64,
     means: f64,
     lag: f64,
     surprises: [[Surprise; 2]; 3],
@@ -52,7 +55,7 @@ impl Surprise {
         if self.sum == 0.0 {
             return 0.0;
         }
-        self.possible.abs() * (1.0 - 4.0 * self.chance / self.sum.powi(2)).max(0.0).sqrt()
+        self.possible.abs() * (1.0 - K95.powi(2) * self.chance / self.sum.powi(2)).max(0.0).sqrt()
     }
 }
 
@@ -64,16 +67,22 @@ impl Doubts {
         self.variance += variance;
     }
 
-    /// A split cell, whose ends are `edge_s` unsure, whose share has the variance `unseen` for what no sensor looked at, and can be wrong
+    /// A split cell, whose start and end are `ends_s` unsure, whose share has the variance `unseen` for what no sensor looked at, and can be wrong
     /// by `below` and `above` at most.
-    pub fn edge(&mut self, edge: &Edge, place: Place, edge_s: f64, unseen: f64, (below, above): (f64, f64)) {
+    pub fn edge(&mut self, edge: &Edge, place: Place, ends_s: [f64; 2], unseen: f64, (below, above): (f64, f64)) {
         let surprises = [0, 1].map(|side| Surprise {
             sum: edge.surprise[side],
             chance: edge.chance[side],
             possible: edge.surprise[side].clamp(-below, above),
         });
-        let variance = edge.variance + edge.ends_w2 * edge_s * edge_s + unseen;
-        self.variance += variance;
+        let [own, rest] = match (place, ends_s) {
+            (Place::Begin, [start, end]) => [end, start],
+            (Place::End, own_and_rest) => own_and_rest,
+            (Place::Within, [start, end]) => [start.max(end); 2],
+        };
+        let ends = [edge.ends_w2[0] * own * own, edge.ends_w2[1] * rest * rest];
+        self.rectangles += ends[0].powi(2) + ends[1].powi(2);
+        self.variance += edge.variance + ends[0] + ends[1] + unseen;
         self.means += edge.means;
         let of_place = &mut self.surprises[place as usize];
         for (sums, one) in of_place.iter_mut().zip(surprises) {
@@ -102,6 +111,6 @@ impl Doubts {
             .sum();
         let common = (self.means.powi(2) + self.lag.powi(2) + surprise.powi(2)).sqrt();
         let variance = self.variance + (delay_sd_s * self.shifted_w).powi(2);
-        (self.bounded[0].max(self.bounded[1]) + common).hypot(2.0 * variance.sqrt())
+        (self.bounded[0].max(self.bounded[1]) + common).hypot(k95(variance, self.rectangles) * variance.sqrt())
     }
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::energy::curve::{PowerRange, Story};
 use crate::energy::difference::tests::{cell, part_time};
 use crate::energy::interval;
+use crate::energy::uncertainty::k95;
 
 const IDLE: usize = 1;
 
@@ -36,7 +37,7 @@ fn edge(expected: &Expected, joules: f64) -> Option<Edge> {
         end: 100_000_000,
         joules,
         known: true,
-        edge_s: 0.0,
+        ends_s: [0.0; 2],
         variance: 0.0,
     };
     expected.edge((0, &cell), &[(0, 0.05), (IDLE, 0.05)], |leaf| leaf == 0)
@@ -45,7 +46,7 @@ fn edge(expected: &Expected, joules: f64) -> Option<Edge> {
 fn u95(edges: &[(Edge, Place)]) -> f64 {
     let mut doubts = Doubts::default();
     for (edge, place) in edges {
-        doubts.edge(edge, *place, 0.0, 0.0, (f64::INFINITY, f64::INFINITY));
+        doubts.edge(edge, *place, [0.0; 2], 0.0, (f64::INFINITY, f64::INFINITY));
     }
     doubts.u95(0.0)
 }
@@ -56,15 +57,15 @@ fn a_cell_as_expected_is_doubted_by_chance_and_by_what_the_means_may_be() {
     let edge = edge(&expected(), 18.0).expect("both are known");
     assert!((edge.variance - 15.0 / 36.0).abs() < 1e-9, "{edge:?}");
     // A tenth of b: 18 J * 5/36 * 0.1, at 95 %.
-    assert!((edge.means - 2.0 * 0.25).abs() < 1e-9, "{edge:?}");
+    assert!((edge.means - K95 * 0.25).abs() < 1e-9, "{edge:?}");
     let begin = u95(&[(edge, Place::Begin)]);
     assert!(
-        (begin - 0.5_f64.hypot(2.0 * (15.0_f64 / 36.0).sqrt())).abs() < 1e-9,
+        (begin - (K95 * 0.25).hypot(K95 * (15.0_f64 / 36.0).sqrt())).abs() < 1e-9,
         "{begin}"
     );
     // What a lag moves is the same whatever else there is.
     let mut doubts = Doubts::default();
-    doubts.edge(&edge, Place::Begin, 0.0, 0.0, (f64::INFINITY, f64::INFINITY));
+    doubts.edge(&edge, Place::Begin, [0.0; 2], 0.0, (f64::INFINITY, f64::INFINITY));
     doubts.lagging(0.24);
     assert!((doubts.u95(0.0) - begin.hypot(0.24)).abs() < 1e-9);
 }
@@ -79,8 +80,28 @@ fn chance_adds_in_quadrature_and_what_is_common_adds_linearly() {
         means: 1.0,
         ..Edge::default()
     };
-    assert!((u95(&[(chance, Place::Begin); 16]) - 8.0).abs() < 1e-9);
+    assert!((u95(&[(chance, Place::Begin); 16]) - 4.0 * K95).abs() < 1e-9);
     assert!((u95(&[(common, Place::Begin); 16]) - 16.0).abs() < 1e-9);
+}
+
+#[test]
+fn the_ends_of_a_cell_are_the_phases_and_the_rests() {
+    let edge = Edge {
+        ends_w2: [300.0_f64.powi(2), 60.0_f64.powi(2)],
+        ..Edge::default()
+    };
+    let doubt = |place: Place| {
+        let mut doubts = Doubts::default();
+        doubts.edge(&edge, place, [0.01, 0.1], 0.0, (f64::INFINITY, f64::INFINITY));
+        doubts.u95(0.0)
+    };
+    // A phase that begins goes on to the cell's end, which is less sure here. One rectangle in two is most of the variance.
+    let [begin, end] = [[30.0_f64, 0.6], [3.0, 6.0]].map(|[own, rest]| {
+        let variance = own.powi(2) + rest.powi(2);
+        k95(variance, own.powi(4) + rest.powi(4)) * variance.sqrt()
+    });
+    assert!((doubt(Place::Begin) - begin).abs() < 1e-9 && (doubt(Place::End) - end).abs() < 1e-9);
+    assert!(doubt(Place::Within) > 0.99 * begin, "either end may be the phase's");
 }
 
 #[test]
@@ -148,7 +169,7 @@ fn an_idle_device_is_as_calm_at_the_ends_of_the_run_as_it_was_seen_to_be() {
             end: 100_000_000,
             joules: 6.0,
             known: true,
-            edge_s: 0.0,
+            ends_s: [0.0; 2],
             variance: 0.0,
         };
         expected.edge((0, &cell), &[(IDLE, 0.05)], |_| true).expect("known")
@@ -162,7 +183,7 @@ fn an_idle_device_is_as_calm_at_the_ends_of_the_run_as_it_was_seen_to_be() {
 fn a_surprise_is_no_larger_than_the_device_can_make_it() {
     let edge = edge(&expected(), 6.0).expect("both are known");
     let mut doubts = Doubts::default();
-    doubts.edge(&edge, Place::End, 0.0, 0.0, (0.1, 0.1));
+    doubts.edge(&edge, Place::End, [0.0; 2], 0.0, (0.1, 0.1));
     assert!(doubts.u95(0.0) < u95(&[(edge, Place::End)]));
 }
 
@@ -185,7 +206,7 @@ fn what_the_timing_of_ends_adds_to_a_counted_cell_is_no_scatter_of_the_power_and
             end: 100_000_000,
             joules: 18.0,
             known: true,
-            edge_s: 1e-2,
+            ends_s: [1e-2; 2],
             variance: 0.0,
         };
         let edge = expected.edge((0, &cell), &[(0, 0.05), (IDLE, 0.05)], |leaf| leaf == 0);
@@ -226,8 +247,8 @@ fn a_surprise_that_chance_explains_is_in_the_variance_already() {
         u95(&[(edge, Place::Begin)])
     };
     assert_eq!(doubt(1.9), 0.0);
-    // What is beyond two standard deviations, in squares.
-    assert!((doubt(2.5) - 1.5).abs() < 1e-9 && doubt(10.0) > 9.7);
+    // What is beyond 95 % of chance, in squares.
+    assert!((doubt(2.5).hypot(K95) - 2.5).abs() < 1e-9 && doubt(10.0) > 9.7);
 }
 
 #[test]
@@ -244,7 +265,7 @@ fn the_rest_is_told_by_cells_and_else_by_readings() {
         end: end * MS,
         joules: watts * (end - start) as f64 * 1e-3,
         known: true,
-        edge_s: 0.0,
+        ends_s: [0.0; 2],
         variance: 0.0,
     };
     let look = |end: i64, watts: f64| Look {

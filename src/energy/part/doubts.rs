@@ -8,7 +8,7 @@ use crate::energy::sensed::Sensed;
 use crate::energy::sensor_model::{self, CounterKind, Model};
 use crate::energy::summed::{self, Summed};
 use crate::energy::timeline::Timeline;
-use crate::energy::uncertainty::{Figure, grade, step_of};
+use crate::energy::uncertainty::{Figure, K95, grade, step_of};
 use crate::model::analysis::{Grade, Method};
 use crate::model::device::Device;
 use crate::model::span::Spans;
@@ -90,7 +90,7 @@ pub fn by_unseen(figures: &mut [Figure], alone: &Curve, timeline: &Timeline, par
 /// Further doubts that are chance: variances, J^2.
 pub fn chance(figures: &mut [Figure], variances: &[f64]) {
     for (figure, variance) in figures.iter_mut().zip(variances) {
-        let u95 = figure.u95.hypot(2.0 * variance.sqrt());
+        let u95 = figure.u95.hypot(K95 * variance.sqrt());
         figure.upper += u95 - figure.u95;
         figure.u95 = u95;
     }
@@ -167,7 +167,7 @@ pub fn of_rounding(figures: &mut [Figure], inclusive: &[f64], curve: &Curve, sen
         return;
     };
     for (figure, seconds) in figures.iter_mut().zip(inclusive) {
-        let off = 2.0 * step / 12.0_f64.sqrt() * seconds;
+        let off = K95 * step / 12.0_f64.sqrt() * seconds;
         let u95 = figure.u95.hypot(off);
         figure.upper += u95 - figure.u95;
         figure.u95 = u95;

@@ -8,6 +8,7 @@ use crate::energy::noise;
 use crate::energy::sensed::Sensed;
 use crate::energy::sensor_model::{self, CounterKind, Found, Look, Model, Symmetric};
 use crate::energy::timeline::Timeline;
+use crate::energy::uncertainty::K95;
 use crate::model::analysis::Method;
 use crate::model::device::{Device, SensorTiming};
 use crate::model::time::{Interval, Timestamp};
@@ -84,7 +85,7 @@ pub fn placed(
             // A delay that was measured takes no lag of the power with it: what lags is seen as if cells lay elsewhere.
             let was_measured = curve.method == Method::Integral && sensor_model::delay_was_measured(&sensed.device);
             let lag_ms = if was_measured { model.ramp.most_ms() } else { 0.0 };
-            curve.delay_sd_s = by.delay_sd_ms.hypot(0.5 * lag_ms) * 1e-3;
+            curve.delay_sd_s = by.delay_sd_ms.hypot(lag_ms / K95) * 1e-3;
             curve.doubt_jitter(by.jitter_ms * 1e-3);
         }
         // Of the counter's cells no more is known than before; but that the readings beside it see less than was believed.

@@ -15,7 +15,7 @@ fn curve(watts: &[f64], method: Method, duty: f64) -> Curve {
         end: (i as i64 + 1) * 1_000_000_000,
         joules: watts,
         known: true,
-        edge_s: 0.0,
+        ends_s: [0.0; 2],
         variance: 0.0,
     };
     Curve {

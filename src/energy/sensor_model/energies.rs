@@ -1,6 +1,7 @@
 //! From a converged fit to leaf energies: their covariance, and what ramps of the power move between them.
 
 use crate::energy::shares;
+use crate::energy::uncertainty::K95;
 
 use super::covariance;
 use super::design::{PROPERTIES, Shape, Theta};
@@ -86,7 +87,7 @@ pub fn energies<'a>(
     if skewed.skewed_ms.is_some() {
         // Or it may be one: the end of the interval.
         let share = share.clamp(-skew::MOST, skew::MOST);
-        covariance.add_outer(0.25 * share * share, &by_skew, &by_skew);
+        covariance.add_outer((share / K95).powi(2), &by_skew, &by_skew);
     } else {
         add_skew(inputs, skew, &mut covariance);
     }

@@ -1,6 +1,7 @@
 //! Which courses of the power the readings leave possible, and what they move between the leaves.
 
 use crate::energy::timeline::Timeline;
+use crate::energy::uncertainty::K95;
 
 use super::Ramp;
 use super::design::Shape;
@@ -86,15 +87,15 @@ pub fn average(
             farthest_ms
         };
         let off = from_middle(by);
-        // The end of an interval that holds 95 %: two standard uncertainties.
-        covariance.add_outer(0.25, &off, &off);
+        // The end of an interval that holds 95 %.
+        covariance.add_outer(K95.powi(-2), &off, &off);
     }
     // Of the response that was found, nothing tells how much is the power's.
     let own_ms = own_ms(response);
     let off = carried(Course::Exponential(own_ms));
-    covariance.add_outer(0.25, &off, &off);
+    covariance.add_outer(K95.powi(-2), &off, &off);
     energies.iter_mut().zip(&middle).for_each(|(e, m)| *e += m);
-    let sd_ms = 0.5 * (farthest_ms - lag_ms).abs().hypot(own_ms);
+    let sd_ms = (farthest_ms - lag_ms).abs().hypot(own_ms) / K95;
     Ramp { lag_ms, sd_ms }
 }
 
@@ -279,7 +280,7 @@ mod tests {
                 "{response:?}: {energies:?}"
             );
             assert!((found.lag_ms - 2.0).abs() < 1e-6, "{response:?}: {found:?}");
-            let half_width = 2.0 * covariance.at(0, 0).sqrt();
+            let half_width = K95 * covariance.at(0, 0).sqrt();
             assert!(half_width > 0.49 * all, "{response:?}: {half_width} J of {all} J");
         }
     }

@@ -11,11 +11,12 @@
 //! so that u is an unknown like the others, about nothing before looking.
 
 use crate::energy::timeline::Timeline;
+use crate::energy::uncertainty::K95;
 
 /// A rise may be so much slower than a fall, or faster (share of the mean, 95 %).
 const UNEQUAL: f64 = 0.5;
 /// Standard deviation of u; and where falls, or rises, take no time at all.
-pub const SHARE_SD: f64 = 0.5;
+pub const SHARE_SD: f64 = 1.0 / K95;
 pub const MOST: f64 = 1.0 / UNEQUAL;
 
 /// Time constants of rises and falls, ms.
