@@ -3,7 +3,7 @@
 //! Bounds of cells of which no more is known are added linearly too, below and above apart. Units: joules, watts, seconds.
 
 use super::Edge;
-use crate::energy::uncertainty::{K95, k95};
+use crate::energy::uncertainty::k95;
 
 /// Where in the execution of a phase a split cell is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,13 +49,16 @@ struct Surprise {
     possible: f64,
 }
 
+/// So many standard deviations chance exceeds once in a hundred times. There are six sums of surprises, and one of them is easily beyond two.
+const NO_CHANCE: f64 = 2.58;
+
 impl Surprise {
-    /// What of it chance does not explain, at 95 %: less is in the variance already.
+    /// What of it chance does not explain: less is in the variance already.
     fn excess(&self) -> f64 {
         if self.sum == 0.0 {
             return 0.0;
         }
-        self.possible.abs() * (1.0 - K95.powi(2) * self.chance / self.sum.powi(2)).max(0.0).sqrt()
+        self.possible.abs() * (1.0 - NO_CHANCE.powi(2) * self.chance / self.sum.powi(2)).max(0.0).sqrt()
     }
 }
 

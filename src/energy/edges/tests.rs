@@ -246,9 +246,9 @@ fn a_surprise_that_chance_explains_is_in_the_variance_already() {
         };
         u95(&[(edge, Place::Begin)])
     };
-    assert_eq!(doubt(1.9), 0.0);
-    // What is beyond 95 % of chance, in squares.
-    assert!((doubt(2.5).hypot(K95) - 2.5).abs() < 1e-9 && doubt(10.0) > 9.7);
+    assert_eq!(doubt(2.5), 0.0);
+    // What is beyond 99 % of chance, in squares.
+    assert!((doubt(3.0).hypot(2.58) - 3.0).abs() < 1e-9 && doubt(10.0) > 9.6);
 }
 
 #[test]
