@@ -303,7 +303,7 @@ fn whole_steps(inputs: &Inputs, overlap: &Overlap, streams: &[Stream<'_>]) -> Op
             let near = believed.filter(|&believed| search::is_near(found, believed));
             near.into_iter().chain([found]).collect()
         };
-        let is_whole = |window: &f64| contrast::is_whole(inputs, overlap, &rows, *window);
+        let is_whole = |window: &f64| contrast::is_whole(inputs.timeline, overlap, &rows, *window);
         windows.into_iter().find(is_whole)
     };
     let windows: Option<Vec<f64>> = streams.iter().map(whole).collect();

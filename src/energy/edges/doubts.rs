@@ -58,7 +58,8 @@ impl Surprise {
         if self.sum == 0.0 {
             return 0.0;
         }
-        self.possible.abs() * (1.0 - NO_CHANCE.powi(2) * self.chance / self.sum.powi(2)).max(0.0).sqrt()
+        let chance = NO_CHANCE.powi(2) * self.chance / self.sum.powi(2);
+        self.possible.abs() * (1.0 - chance).max(0.0).sqrt()
     }
 }
 

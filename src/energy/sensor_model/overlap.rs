@@ -34,6 +34,10 @@ impl Cursor {
 }
 
 impl<'a> Overlap<'a> {
+    pub fn leaves(&self) -> usize {
+        self.leaves
+    }
+
     pub fn new(timeline: &'a Timeline) -> Self {
         let leaves = timeline.leaves;
         let segments = timeline.states.len();
