@@ -24,20 +24,24 @@
 //! split of others is the model's word, and not a second one. Never more than the bound. Units: joules, watts, seconds.
 
 mod doubts;
+mod lags;
+mod rest;
 #[cfg(test)]
 mod tests;
 
 pub use doubts::{Doubts, Place};
+pub use rest::Rest;
 
 use crate::model::analysis::Method;
 
 use super::cell::Cell;
 use super::curve::Curve;
 use super::levels::Levels;
-use super::sensor_model::{Look, Model, Symmetric, carried_over};
+use super::sensor_model::{Model, Symmetric};
 use super::shares;
 use super::timeline::Timeline;
 use super::uncertainty::K95;
+use lags::Lags;
 
 /// A leaf that ran less often than this cannot show by its residuals how much its power varies.
 pub const REPEATED: u64 = 12;
@@ -73,68 +77,6 @@ pub struct Expected {
     /// Which of the split's figures are of long phases, and which leaves' own.
     long: Vec<bool>,
     own_long: Vec<bool>,
-}
-
-/// What cells show that hold nothing but time outside every phase; or else readings that looked at nothing else, for cells are as long as
-/// windows, and one may fit in between two of them. Mean power, and the seconds of one, for the others may have looked at the same.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Rest {
-    pub watts: f64,
-    pub seconds: f64,
-}
-
-impl Rest {
-    /// From cells, or from readings in the run and beside it, in the order of time.
-    pub fn seen(curve: &Curve, timeline: &Timeline, looks: impl FnOnce() -> Vec<Look>) -> Option<Self> {
-        let outside = timeline.outside();
-        let is_rest = |shares: &[(usize, f64)]| shares.iter().all(|&(leaf, _)| leaf == outside);
-        let mean = |sums: (f64, f64), count: usize| Self {
-            watts: sums.0 / sums.1,
-            seconds: sums.1 / count as f64,
-        };
-        let (mut sums, mut count) = ((0.0, 0.0), 0);
-        let within = |cell: &Cell| cell.known && cell.start >= curve.reach.0 && cell.end <= curve.reach.1;
-        shares::walk(timeline, curve.cells.iter().map(|c| (c.start, c.end)), |i, shares| {
-            let cell = &curve.cells[i];
-            if within(cell) && is_rest(shares) {
-                sums = (sums.0 + cell.joules, sums.1 + cell.seconds());
-                count += 1;
-            }
-        });
-        if count >= TOLD {
-            return Some(mean(sums, count));
-        }
-        let looks = looks();
-        let (mut sums, mut count) = ((0.0, 0.0), 0);
-        let stretches = looks.iter().map(|look| (look.start, look.end));
-        shares::walk(timeline, stretches, |i, shares| {
-            let look = &looks[i];
-            let seconds = (look.end - look.start) as f64 * 1e-9;
-            if seconds > 0.0 && is_rest(shares) {
-                sums = (sums.0 + look.watts * seconds, sums.1 + seconds);
-                count += 1;
-            }
-        });
-        (count > 0).then(|| mean(sums, count))
-    }
-}
-
-/// What a lag moves between the leaves, J: of half of it, of all, and of twice as much.
-struct Lags([Vec<f64>; 3]);
-
-impl Lags {
-    fn of(timeline: &Timeline, watts: &[f64], most_ms: f64) -> Self {
-        let mut by = carried_over(timeline, watts, &[0.5, 1.0, 2.0].map(|part| part * most_ms)).into_iter();
-        Self(std::array::from_fn(|_| by.next().unwrap_or_default()))
-    }
-
-    /// The farthest of a delay by half of it, by all, and a ramp that lags by all in the mean, from 0 to twice (Simpson's rule).
-    fn farthest(&self, of: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
-        let [half, all, twice] = [0, 1, 2].map(|i| of(&self.0[i]));
-        let each = half.iter().zip(&all).zip(&twice);
-        each.map(|((half, all), twice)| half.abs().max(all.abs()).max((4.0 * all + twice).abs() / 6.0))
-            .collect()
-    }
 }
 
 /// One split cell, as seen by a phase.

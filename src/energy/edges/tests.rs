@@ -1,7 +1,6 @@
 //! The doubts of a few cells, by hand.
 
 use super::*;
-use crate::energy::curve::{PowerRange, Story};
 use crate::energy::difference::tests::{cell, part_time};
 use crate::energy::interval;
 use crate::energy::uncertainty::k95;
@@ -217,26 +216,6 @@ fn what_the_timing_of_ends_adds_to_a_counted_cell_is_no_scatter_of_the_power_and
 }
 
 #[test]
-fn a_lag_moves_what_runs_before_a_phase_into_it_and_its_end_out() {
-    const MS: i64 = 1_000_000;
-    // Outside, two steps of a quiet leaf and a busy one, outside: a train, its two leaves, and the rest.
-    let timeline = Timeline {
-        edges: [0, 100, 110, 130, 140, 160, 200].map(|ms| ms * MS).to_vec(),
-        states: vec![2, 0, 1, 0, 1, 2],
-        table: vec![vec![(1, 1.0)], vec![(2, 1.0)], vec![(3, 1.0)]],
-        leaves: 4,
-    };
-    let parents = [None, Some(0), Some(0)];
-    let lags = Lags::of(&timeline, &[0.0, 100.0, 300.0, 60.0], 2.0);
-    let of_figures = lags.farthest(|by| shares::inclusive(by, &parents));
-    // Of 2 ms: 60 W come into the train and 300 W go out of it; inside, each step's quiet leaf has 300 W of the busy one, or 60.
-    let expected = [0.48, 0.06 * 2.0 + 0.3 * 2.0 - 2.0 * 0.1 * 2.0, 0.4 * 2.0, 0.48, 0.0];
-    for (found, expected) in of_figures.iter().zip(expected) {
-        assert!((found - expected).abs() < 1e-9, "{of_figures:?}");
-    }
-}
-
-#[test]
 fn a_surprise_that_chance_explains_is_in_the_variance_already() {
     let doubt = |sum: f64| {
         let edge = Edge {
@@ -249,62 +228,4 @@ fn a_surprise_that_chance_explains_is_in_the_variance_already() {
     assert_eq!(doubt(2.5), 0.0);
     // What is beyond 99 % of chance, in squares.
     assert!((doubt(3.0).hypot(2.58) - 3.0).abs() < 1e-9 && doubt(10.0) > 9.6);
-}
-
-#[test]
-fn the_rest_is_told_by_cells_and_else_by_readings() {
-    const MS: i64 = 1_000_000;
-    let timeline = Timeline {
-        edges: [0, 300, 2000].map(|ms| ms * MS).to_vec(),
-        states: vec![1, 0],
-        table: vec![vec![(0, 1.0)], vec![(1, 1.0)]],
-        leaves: 2,
-    };
-    let cell = |start: i64, end: i64, watts: f64| Cell {
-        start: start * MS,
-        end: end * MS,
-        joules: watts * (end - start) as f64 * 1e-3,
-        known: true,
-        ends_s: [0.0; 2],
-        variance: 0.0,
-    };
-    let look = |end: i64, watts: f64| Look {
-        start: (end - 1000) * MS,
-        end: end * MS,
-        watts,
-    };
-    let curve = |cells: Vec<Cell>| Curve {
-        cells,
-        range: PowerRange {
-            floor: 0.0,
-            ceiling: 500.0,
-        },
-        method: Method::Integral,
-        story: Story::default(),
-        delay_sd_s: 0.0,
-        reach: (i64::MIN, i64::MAX),
-    };
-    let looks = || {
-        vec![
-            look(100, 59.0),
-            look(200, 61.0),
-            look(300, 63.0),
-            look(400, 90.0),
-            look(1400, 300.0),
-        ]
-    };
-    let short = curve(vec![cell(-100, 100, 70.0), cell(100, 200, 73.0), cell(200, 400, 150.0)]);
-    let by_cells = Rest::seen(&short, &timeline, || unreachable!("cells tell"));
-    let by_readings = Rest::seen(
-        &curve(vec![cell(-600, 400, 90.0), cell(400, 1400, 300.0)]),
-        &timeline,
-        looks,
-    );
-    assert_eq!(by_readings.map(|rest| (rest.watts, rest.seconds)), Some((61.0, 1.0)));
-    let by_cells = by_cells.expect("two cells are outside");
-    assert!(
-        (by_cells.watts - 71.0).abs() < 1e-9 && (by_cells.seconds - 0.15).abs() < 1e-9,
-        "{by_cells:?}"
-    );
-    assert_eq!(Rest::seen(&curve(Vec::new()), &timeline, Vec::new), None);
 }
