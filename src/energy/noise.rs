@@ -5,15 +5,16 @@
 //! nearly alike, and the noise is each reading's own. With r the readings less what the model says they are,
 //!
 //! ```text
-//! D(h) = mean of (r[i+3h] - 3 r[i+2h] + 3 r[i+h] - r[i])^2        D(1) = 20 noise + 12 q,  D(2) = 20 noise + 24 q
+//! t[i] = r[i+3] - 3 r[i+2] + 3 r[i+1] - r[i]           mean of t[i]^2 = 20 noise + 12 q,   mean of t[i] t[i+n] = -6 q
 //! ```
 //!
-//! What changes slowly adds nothing to D. A power that scatters from one period to the next by a standard deviation s adds q = s^2 / n^2 as written
-//! for windows of n periods: what D(2) has beyond D(1), less its standard error, is taken off D(1), and half of it at most: of power that
-//! keeps its level for some periods D(2) has more than twice as much. Where windows are too short for D(2) nothing is taken off, and the noise
-//! is rather found too large. Source: von Neumann, Kent, Bellinson, Hart, *Ann. Math. Stat.* 12 (1941) 153, for differences of any order.
+//! What changes slowly adds next to nothing to either. A power that scatters from one period to the next by a standard deviation s adds
+//! q = s^2 / n^2 as written, for windows of n periods: what came into the window of one reading leaves that of the n-th after it, and
+//! no noise is common to these two. That much, less its standard error, is taken off, and half at most. Source: von
+//! Neumann, Kent, Bellinson, Hart, *Ann. Math. Stat.* 12 (1941) 153, for differences of any order.
 //!
-//! *Limits of validity*: boxcars of more than three periods. Units: watts, nanoseconds.
+//! *Limits of validity*: boxcars of more than three periods; of no whole number of periods less is taken off, and the noise is rather found too
+//! large. Units: watts, nanoseconds.
 
 use super::sensor_model::Look;
 use super::shares;
@@ -43,20 +44,27 @@ pub fn variance(timeline: &Timeline, looks: &[Look], watts: &[f64]) -> Option<f6
     let mut gaps: Vec<i64> = looks.windows(2).map(|pair| pair[1].end - pair[0].end).collect();
     gaps.sort_unstable();
     let period = *gaps.get(gaps.len() / 2)?;
-    let third = |i: usize, apart: usize| -> Option<f64> {
-        let at = [0, 1, 2, 3].map(|k| i + k * apart);
-        let (first, last) = (looks.get(at[0])?, looks.get(at[3])?);
-        let follow = 2 * (last.end - first.end) < (6 * apart as i64 + 1) * period;
-        let overlap = last.start < first.end - period / 2;
-        let [a, b, c, d] = at.map(|i| rests[i]);
-        (follow && overlap).then_some((d? - 3.0 * c? + 3.0 * b? - a?).powi(2))
+    let follow = |first: usize, last: usize| {
+        let apart = looks[last].end - looks[first].end - (last - first) as i64 * period;
+        2 * apart.abs() < period
     };
-    let near: Vec<f64> = (0..looks.len()).filter_map(|i| third(i, 1)).collect();
-    let more: Vec<f64> = (0..looks.len())
-        .filter_map(|i| Some(third(i, 2)? - third(i, 1)?))
-        .collect();
-    let (all, _) = mean(&near).filter(|_| near.len() >= ENOUGH)?;
-    let (load, error) = mean(&more).filter(|_| more.len() >= ENOUGH).unwrap_or((0.0, 0.0));
+    let third = |i: usize| -> Option<f64> {
+        let [a, b, c, d] = [0, 1, 2, 3].map(|k| rests.get(i + k).copied().flatten());
+        let value = d? - 3.0 * c? + 3.0 * b? - a?;
+        let overlap = looks[i + 3].start < looks[i].end - period / 2;
+        (follow(i, i + 3) && overlap).then_some(value)
+    };
+    let thirds: Vec<Option<f64>> = (0..looks.len()).map(third).collect();
+    let squares: Vec<f64> = thirds.iter().flatten().map(|t| t * t).collect();
+    let window = looks.first().map_or(0, |look| look.end - look.start);
+    let n = (window as f64 / period as f64).round() as usize;
+    let across = |i: usize| {
+        let (first, last) = (thirds[i]?, thirds.get(i + n).copied().flatten()?);
+        follow(i, i + n).then_some(-2.0 * first * last)
+    };
+    let across: Vec<f64> = (0..looks.len()).filter_map(across).collect();
+    let (all, _) = mean(&squares).filter(|_| squares.len() >= ENOUGH)?;
+    let (load, error) = mean(&across).filter(|_| across.len() >= ENOUGH).unwrap_or((0.0, 0.0));
     Some((all - (load - error).clamp(0.0, 0.5 * all)) / 20.0)
 }
 
@@ -105,35 +113,34 @@ mod tests {
         at.iter().map(look).collect()
     }
 
-    #[test]
-    fn the_noise_of_readings_is_told_from_what_the_power_scatters_by() {
-        // From one tenth of a second to the next the power scatters by some 19 W: 12 * 360 / (20 * 100) W^2 would remain of nearest differences.
-        let found = |noise: f64| variance(&timeline(), &looks(1000, noise), &[300.0, 0.0]).expect("windows overlap");
-        for noise in [3.0, 6.0, 10.0_f64] {
-            let truth = noise.powi(2) / 3.0;
-            assert!(
-                (0.9..1.15).contains(&(found(noise) / truth)),
-                "{} W^2 for {truth}",
-                found(noise)
-            );
-        }
-        assert!(
-            (0.5..1.5).contains(&found(0.0)),
-            "no less than half: {} W^2",
-            found(0.0)
-        );
+    fn found(window_ms: i64, noise: f64) -> f64 {
+        variance(&timeline(), &looks(window_ms, noise), &[300.0, 0.0]).expect("windows overlap")
     }
 
     #[test]
-    fn windows_of_four_periods_tell_it_with_the_load_in_it() {
-        let found = |noise: f64| variance(&timeline(), &looks(400, noise), &[300.0, 0.0]).expect("windows overlap");
-        // 12 * 360 / (20 * 16) W^2.
-        let truth = 10.0_f64.powi(2) / 3.0;
-        assert!(
-            (truth + 5.0..truth + 20.0).contains(&found(10.0)),
-            "{} W^2",
-            found(10.0)
-        );
+    fn the_noise_of_readings_is_told_from_what_the_power_scatters_by() {
+        // From one tenth of a second to the next the power scatters by some 19 W: 12 * 360 / (20 n^2) W^2 would be taken for noise, 2 or 13 W^2.
+        for (window_ms, noise) in [(1000, 3.0), (1000, 6.0), (1000, 10.0), (400, 10.0_f64)] {
+            let truth = noise.powi(2) / 3.0;
+            let found = found(window_ms, noise);
+            assert!((0.9..1.25).contains(&(found / truth)), "{found} W^2 for {truth}");
+        }
+        assert!((0.5..1.5).contains(&found(1000, 0.0)), "no less than half");
+    }
+
+    #[test]
+    fn a_ripple_that_the_model_does_not_know_hides_no_noise() {
+        // 1.5 W with a period of 600 ms: of third differences at twice the distance, 27 times as large, it would make load scatter.
+        let ripple = |look: Look| {
+            let turns = look.end as f64 / (600 * MS) as f64;
+            Look {
+                watts: look.watts + 1.5 * (std::f64::consts::TAU * turns).sin(),
+                ..look
+            }
+        };
+        let looks: Vec<Look> = looks(1000, 3.0).into_iter().map(ripple).collect();
+        let found = variance(&timeline(), &looks, &[300.0, 0.0]).expect("windows overlap");
+        assert!((0.9..1.25).contains(&(found / 3.0)), "{found} W^2 for 3");
     }
 
     #[test]
