@@ -76,7 +76,7 @@ pub fn by_model(
             .map(|&(i, expected)| curve.cells[i].watts() - expected.read);
         let rest = steady(&rest.collect::<Vec<f64>>());
         let scatter: Vec<Scatter> = known.iter().map(|(_, expected)| expected.scatter).collect();
-        let unseen = unseen_variance(&rest, curve.story.duty);
+        let unseen = unseen_variance(&rest, curve.story.duty) / left_by_steady(rest.len());
         let lasts = persistence::less(&rest, &scatter, (curve.story.duty, curve.cell_seconds()));
         let variance = (unseen - lasts).max(MOST_LASTING * unseen);
         if variance >= variance_of(curve, members) {
@@ -110,11 +110,24 @@ pub fn unseen(curve: &Curve, timeline: &Timeline, parents: &[Option<usize>]) -> 
     variance
 }
 
-/// Without what changes slowly: less the mean over twice as many values to either side as are asked whether they depend on each other.
+/// How many values to either side are taken for what changes slowly: twice as many as are asked whether they depend on each other.
+fn reach(n: usize) -> usize {
+    2 * (n as f64).sqrt() as usize
+}
+
+/// Without what changes slowly: less the mean over the values around.
 fn steady(values: &[f64]) -> Vec<f64> {
-    let reach = 2 * (values.len() as f64).sqrt() as usize;
-    let around = levels::around(values, reach);
+    let around = levels::around(values, reach(values.len()));
     values.iter().zip(around).map(|(value, mean)| value - mean).collect()
+}
+
+/// How much `steady` leaves of the long-run variance of n independent values. Less a mean over m of them, each has in common with the l-th
+/// behind it the share -2/m + (m - l)/m^2; Bartlett's weights add these up to a quarter of the whole.
+fn left_by_steady(n: usize) -> f64 {
+    let (lags, m) = ((n as f64).sqrt().floor(), (2 * reach(n) + 1) as f64);
+    let common = |l: f64| -2.0 / m + (m - l) / (m * m);
+    let tails = (1..=lags as usize).map(|l| 2.0 * (1.0 - l as f64 / (lags + 1.0)) * common(l as f64));
+    1.0 + common(0.0) + tails.sum::<f64>()
 }
 
 fn variance_of(curve: &Curve, members: &[usize]) -> f64 {
@@ -190,11 +203,26 @@ fn context(shares: &[(usize, f64)], parents: &[Option<usize>]) -> Option<Context
 
 #[cfg(test)]
 mod tests {
-    use super::super::laws::{analysed, gpu, recording};
+    use super::super::laws::{analysed, chance, gpu, recording};
+    use super::super::uncertainty::few_values;
+    use super::*;
     use crate::model::device::SensorTiming;
     use crate::model::marker::MarkerVerb::{Begin, End};
     use crate::model::sample::{PowerStream, Times};
     use crate::model::time::Timestamp;
+
+    #[test]
+    fn independent_rests_keep_their_variance() {
+        const N: i64 = 1300;
+        // Uniform within 1 to either side, a quarter of the time seen; what few lags widen is the same for all.
+        let truth = 0.75 / 3.0 * few_values((N as f64).sqrt() as usize, N as usize);
+        let found = |run: i64| {
+            let values: Vec<f64> = (0..N).map(|i| chance(run * N + i)).collect();
+            unseen_variance(&steady(&values), 0.25) / left_by_steady(values.len())
+        };
+        let mean = (0..60).map(found).sum::<f64>() / 60.0;
+        assert!((mean / truth - 1.0).abs() < 0.08, "{mean} for {truth}");
+    }
 
     /// Six seconds idle, six of load, six idle, by a sensor that looks at a quarter of the time; the load is marked or not.
     #[test]

@@ -30,7 +30,7 @@ pub struct Facts<'a> {
     pub cell_s: f64,
     /// How far the power of unseen time may be from any guess, watts.
     pub unseen_sd_w: f64,
-    /// Variance of what readings stand for without having seen it: of each phase, outside, and the run.
+    /// Variance of what readings stand for without having seen it, and of what that was made good by: of each phase, outside, and the run.
     pub unseen_j2: &'a [f64],
     pub estimator: Estimator,
     /// By which share the curve's readings may be off for what they did not look at, as the model has it.

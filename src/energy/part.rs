@@ -149,12 +149,16 @@ pub fn one_device<'a>(
     }
     let mut together = Vec::new();
     let combined = model.as_ref().map(|model| {
+        let mut unseen_j2 = blind::unseen(&curve, timeline, parents);
+        if let Some(variances) = &made_good {
+            unseen_j2.iter_mut().zip(variances).for_each(|(unseen, v)| *unseen += v);
+        }
         let facts = Facts {
             parents,
             segments: &timeline.segments(),
             cell_s: curve.cell_seconds(),
             unseen_sd_w: curve.range.sd(),
-            unseen_j2: &blind::unseen(&curve, timeline, parents),
+            unseen_j2: &unseen_j2,
             estimator: common.options.estimator,
             uneven: if curve.is_part_time() && made_good.is_none() {
                 model.uneven
