@@ -13,8 +13,8 @@
 //! no noise is common to these two. That much, less its standard error, is taken off, and half at most. Source: von
 //! Neumann, Kent, Bellinson, Hart, *Ann. Math. Stat.* 12 (1941) 153, for differences of any order.
 //!
-//! *Limits of validity*: boxcars of more than three periods; of no whole number of periods less is taken off, and the noise is rather found too
-//! large. Units: watts, nanoseconds.
+//! *Limits of validity*: boxcars of more than three periods; where they are no whole number of periods, less is taken off, and the noise is
+//! rather found too large. Units: watts, nanoseconds.
 
 use super::sensor_model::Look;
 use super::shares;
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn the_noise_of_readings_is_told_from_what_the_power_scatters_by() {
-        // From one tenth of a second to the next the power scatters by some 19 W: 12 * 360 / (20 n^2) W^2 would be taken for noise, 2 or 13 W^2.
+        // From one tenth of a second to the next the power scatters by some 19 W: 12 * 360 / (20 n^2) W^2, 2 or 13, would be taken for noise.
         for (window_ms, noise) in [(1000, 3.0), (1000, 6.0), (1000, 10.0), (400, 10.0_f64)] {
             let truth = noise.powi(2) / 3.0;
             let found = found(window_ms, noise);

@@ -49,7 +49,7 @@ struct Surprise {
     possible: f64,
 }
 
-/// So many standard deviations chance exceeds once in a hundred times. There are six sums of surprises, and one of them is easily beyond two.
+/// So many standard deviations chance exceeds once in a hundred times. There are six sums of surprises: one is easily beyond two.
 const NO_CHANCE: f64 = 2.58;
 
 impl Surprise {
@@ -71,8 +71,8 @@ impl Doubts {
         self.variance += variance;
     }
 
-    /// A split cell, whose start and end are `ends_s` unsure, whose share has the variance `unseen` for what no sensor looked at, and can be wrong
-    /// by `below` and `above` at most.
+    /// A split cell, whose start and end are `ends_s` unsure, whose share has the variance `unseen` for what no sensor looked at, and can be
+    /// wrong by `below` and `above` at most.
     pub fn edge(&mut self, edge: &Edge, place: Place, ends_s: [f64; 2], unseen: f64, (below, above): (f64, f64)) {
         let surprises = [0, 1].map(|side| Surprise {
             sum: edge.surprise[side],

@@ -1,4 +1,4 @@
-//! Power that lags behind the markers: what it moves into a phase, or out of it, all executions together. Units: joules, watts, milliseconds.
+//! Power that lags behind the markers: what it moves into a phase, or out of it, over all executions. Units: joules, watts, milliseconds.
 
 use crate::energy::sensor_model::carried_over;
 use crate::energy::timeline::Timeline;
