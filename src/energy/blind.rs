@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use super::cell::Cell;
 use super::curve::Curve;
 use super::difference::Expected;
-use super::integrate::unseen_variance;
+use super::integrate::{unseen_over, unseen_variance};
 use super::levels;
 use super::persistence::{self, Scatter};
 use super::shares::{self, above};
@@ -76,7 +76,7 @@ pub fn by_model(
             .map(|&(i, expected)| curve.cells[i].watts() - expected.read);
         let rest = steady(&rest.collect::<Vec<f64>>());
         let scatter: Vec<Scatter> = known.iter().map(|(_, expected)| expected.scatter).collect();
-        let unseen = unseen_variance(&rest, curve.story.duty) / left_by_steady(rest.len());
+        let unseen = unseen_of_steady(&rest, curve.story.duty);
         let lasts = persistence::less(&rest, &scatter, (curve.story.duty, curve.cell_seconds()));
         let variance = (unseen - lasts).max(MOST_LASTING * unseen);
         if variance >= variance_of(curve, members) {
@@ -110,24 +110,25 @@ pub fn unseen(curve: &Curve, timeline: &Timeline, parents: &[Option<usize>]) -> 
     variance
 }
 
-/// How many values to either side are taken for what changes slowly: twice as many as are asked whether they depend on each other.
-fn reach(n: usize) -> usize {
-    2 * (n as f64).sqrt() as usize
-}
-
-/// Without what changes slowly: less the mean over the values around.
+/// Without what changes slowly: less the mean over 2 sqrt n values to either side.
 fn steady(values: &[f64]) -> Vec<f64> {
     let around = levels::around(values, reach(values.len()));
     values.iter().zip(around).map(|(value, mean)| value - mean).collect()
 }
 
-/// How much `steady` leaves of the long-run variance of n independent values. Less a mean over m of them, each has in common with the l-th
-/// behind it the share -2/m + (m - l)/m^2; Bartlett's weights add these up to a quarter of the whole.
-fn left_by_steady(n: usize) -> f64 {
-    let (lags, m) = ((n as f64).sqrt().floor(), (2 * reach(n) + 1) as f64);
-    let common = |l: f64| -2.0 / m + (m - l) / (m * m);
-    let tails = (1..=lags as usize).map(|l| 2.0 * (1.0 - l as f64 / (lags + 1.0)) * common(l as f64));
-    1.0 + common(0.0) + tails.sum::<f64>()
+fn reach(n: usize) -> usize {
+    2 * (n as f64).sqrt() as usize
+}
+
+/// The unseen variance of `steady` rests. A load that beats with the sensor is explained: what they still have in common is that of
+/// neighbours, and few lags have less error of their own. Less a mean over m of them, independent rests have in common with the l-th
+/// behind the share -2/m + (m - l)/m^2; what Bartlett's weights make of that is missing.
+fn unseen_of_steady(rests: &[f64], duty: f64) -> f64 {
+    let (n, m) = (rests.len(), (2 * reach(rests.len()) + 1) as f64);
+    let lags = (n as f64).cbrt() as usize;
+    let common = |l: usize| -2.0 / m + (m - l as f64) / (m * m);
+    let tails = (1..=lags).map(|l| 2.0 * (1.0 - l as f64 / (lags + 1) as f64) * common(l));
+    unseen_over(rests, duty, lags) / (1.0 + common(0) + tails.sum::<f64>())
 }
 
 fn variance_of(curve: &Curve, members: &[usize]) -> f64 {
@@ -215,10 +216,10 @@ mod tests {
     fn independent_rests_keep_their_variance() {
         const N: i64 = 1300;
         // Uniform within 1 to either side, a quarter of the time seen; what few lags widen is the same for all.
-        let truth = 0.75 / 3.0 * few_values((N as f64).sqrt() as usize, N as usize);
+        let truth = 0.75 / 3.0 * few_values((N as f64).cbrt() as usize, N as usize);
         let found = |run: i64| {
             let values: Vec<f64> = (0..N).map(|i| chance(run * N + i)).collect();
-            unseen_variance(&steady(&values), 0.25) / left_by_steady(values.len())
+            unseen_of_steady(&steady(&values), 0.25)
         };
         let mean = (0..60).map(found).sum::<f64>() / 60.0;
         assert!((mean / truth - 1.0).abs() < 0.08, "{mean} for {truth}");

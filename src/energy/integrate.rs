@@ -311,12 +311,16 @@ fn thin(updates: &[Update], n: usize) -> Vec<Update> {
 /// Variance (W²) of a cell's mean power about the reading that stands for it, where the window covers only `duty` of the cell:
 /// the long-run variance of the readings (Bartlett weights), for readings that beat with the load are not independent.
 pub fn unseen_variance(watts: &[f64], duty: f64) -> f64 {
+    unseen_over(watts, duty, (watts.len() as f64).sqrt() as usize)
+}
+
+/// The same where readings are asked for so many `lags` whether they depend on each other.
+pub fn unseen_over(watts: &[f64], duty: f64, lags: usize) -> f64 {
     if duty >= ALL || watts.len() < 4 {
         return 0.0;
     }
     let n = watts.len();
     let mean = watts.iter().sum::<f64>() / n as f64;
-    let lags = (n as f64).sqrt() as usize;
     let covariance = |lag: usize| {
         let products = watts.iter().zip(&watts[lag..]).map(|(a, b)| (a - mean) * (b - mean));
         products.sum::<f64>() / n as f64

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! How much of the readings' variance is d_k's is regressed on what each window holds: r_i^2 on sum_k (w_k t_ik / W_i)^2, which a window
-//! inside one execution has most of, on sum_k w_k^2 t_ik / W_i^2, which goes with time alone, and on 1. The estimate less twice its standard
+//! inside one execution has most of, on sum_k w_k^2 t_ik / W_i^2, which goes with time alone, and on 1. The estimate less its standard
 //! error counts. Source: best linear prediction with random effects (Henderson, *Biometrics* 31 (1975) 423).
 //!
 //! *Limits of validity*: the same relative scatter for all leaves; independent executions. Never wider than without. Units: seconds, watts,
@@ -90,7 +90,7 @@ pub fn less(rests: &[f64], scatter: &[Scatter], (duty, cell_s): (f64, f64)) -> f
     of_whole * (seen - left).max(0.0)
 }
 
-/// The variance of d_k that the rests show, less twice its standard error.
+/// The variance of d_k that the rests show, less its standard error.
 fn variance_of_whole(rests: &[f64], scatter: &[Scatter]) -> Option<f64> {
     let n = rests.len() as f64;
     let square = rests.iter().map(|r| r * r).sum::<f64>() / n;
@@ -119,7 +119,7 @@ fn variance_of_whole(rests: &[f64], scatter: &[Scatter]) -> Option<f64> {
         if values[1..].iter().all(|value| *value >= 0.0) {
             // A squared normal deviate has the variance 2.
             let error = (2.0 * inverse.at(0, 0).max(0.0)).sqrt() * square;
-            return Some((values[0] - 2.0 * error).max(0.0) / whole);
+            return Some((values[0] - error).max(0.0) / whole);
         }
     }
     None
@@ -158,9 +158,8 @@ mod tests {
         rest
     }
 
-    /// Variance of a cell's mean about its reading, W^2, over sums of many cells; and what is said of it, without and with what lasts.
-    fn error(as_wholes: bool) -> (f64, f64, f64) {
-        const TOGETHER: usize = 30;
+    /// Variance of a cell's mean about its reading, W^2, over sums of so many cells; and what is said of it, without and with what lasts.
+    fn error(as_wholes: bool, together: usize) -> (f64, f64, f64) {
         let timeline = in_turn([9, 18], CELLS * CELL_MS);
         let (curve, windows) = looked();
         let scatter = scatter(&curve, &timeline, &windows, &WATTS);
@@ -172,7 +171,7 @@ mod tests {
         let reads: Vec<f64> = windows.iter().flatten().map(|&(from, to)| mean(from, to)).collect();
         let cells = curve.cells.iter().zip(&reads);
         let errors: Vec<f64> = cells.map(|(cell, read)| mean(cell.start, cell.end) - read).collect();
-        let sums = errors.chunks(TOGETHER).map(|some| some.iter().sum::<f64>());
+        let sums = errors.chunks(together).map(|some| some.iter().sum::<f64>());
         let truth = sums.map(|sum| sum * sum).sum::<f64>() / errors.len() as f64;
         let square = reads.iter().map(|r| r * r).sum::<f64>() / reads.len() as f64;
         let without = (1.0 - DUTY) * square;
@@ -182,14 +181,15 @@ mod tests {
 
     #[test]
     fn what_lasts_over_an_execution_is_seen_by_a_window_that_saw_some_of_it() {
-        let (truth, without, with) = error(true);
+        // Executions that the ends of a sum cut are in error for that alone: long sums have few.
+        let (truth, without, with) = error(true, 150);
         assert!(truth < 0.6 * without, "{truth} {without}");
-        assert!((0.95 * truth..1.35 * truth).contains(&with), "{truth} {with} W^2");
+        assert!((0.85 * truth..1.35 * truth).contains(&with), "{truth} {with} W^2");
     }
 
     #[test]
     fn what_changes_within_executions_is_not() {
-        let (truth, without, with) = error(false);
+        let (truth, without, with) = error(false, 30);
         assert!((0.85..1.15).contains(&(truth / without)), "{truth} {without}");
         assert!(with > 0.95 * without, "{without} {with} W^2");
     }
