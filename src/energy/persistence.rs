@@ -12,8 +12,8 @@
 //! ```
 //!
 //! How much of the readings' variance is d_k's is regressed on what each window holds: r_i^2 on sum_k (w_k t_ik / W_i)^2, which a window
-//! inside one execution has most of, on sum_k w_k^2 t_ik / W_i^2, which goes with time alone, and on 1. The estimate less its standard
-//! error counts. Source: best linear prediction with random effects (Henderson, *Biometrics* 31 (1975) 423).
+//! inside one execution has most of, on sum_k w_k^2 t_ik / W_i^2, which goes with time alone, and on 1. Of the
+//! estimate e with the standard error s, e - s^2 / e counts: next to all of what is clearly there, and none of what may not be. Source: best linear prediction with random effects (Henderson, *Biometrics* 31 (1975) 423).
 //!
 //! *Limits of validity*: the same relative scatter for all leaves; independent executions. Never wider than without. Units: seconds, watts,
 //! joules.
@@ -90,7 +90,7 @@ pub fn less(rests: &[f64], scatter: &[Scatter], (duty, cell_s): (f64, f64)) -> f
     of_whole * (seen - left).max(0.0)
 }
 
-/// The variance of d_k that the rests show, less its standard error.
+/// The variance of d_k that the rests show, shrunk by its standard error.
 fn variance_of_whole(rests: &[f64], scatter: &[Scatter]) -> Option<f64> {
     let n = rests.len() as f64;
     let square = rests.iter().map(|r| r * r).sum::<f64>() / n;
@@ -119,7 +119,8 @@ fn variance_of_whole(rests: &[f64], scatter: &[Scatter]) -> Option<f64> {
         if values[1..].iter().all(|value| *value >= 0.0) {
             // A squared normal deviate has the variance 2.
             let error = (2.0 * inverse.at(0, 0).max(0.0)).sqrt() * square;
-            return Some((values[0] - error).max(0.0) / whole);
+            let shrunk = values[0] - error * error / values[0].max(error);
+            return Some(shrunk.max(0.0) / whole);
         }
     }
     None
