@@ -43,7 +43,7 @@ pub fn variance(timeline: &Timeline, looks: &[Look], watts: &[f64]) -> Option<f6
     );
     let mut gaps: Vec<i64> = looks.windows(2).map(|pair| pair[1].end - pair[0].end).collect();
     gaps.sort_unstable();
-    let period = *gaps.get(gaps.len() / 2)?;
+    let period = gaps.get(gaps.len() / 2).copied().filter(|&gap| gap > 0)?;
     let follow = |first: usize, last: usize| {
         let apart = looks[last].end - looks[first].end - (last - first) as i64 * period;
         2 * apart.abs() < period

@@ -12,8 +12,9 @@
 //! ```
 //!
 //! How much of the readings' variance is d_k's is regressed on what each window holds: r_i^2 on sum_k (w_k t_ik / W_i)^2, which a window
-//! inside one execution has most of, on sum_k w_k^2 t_ik / W_i^2, which goes with time alone, and on 1. Of the
-//! estimate e with the standard error s, e - s^2 / e counts: next to all of what is clearly there, and none of what may not be. Source: best linear prediction with random effects (Henderson, *Biometrics* 31 (1975) 423).
+//! inside one execution has most of, on sum_k w_k^2 t_ik / W_i^2, which goes with time alone, and on 1. Of the estimate e with the standard
+//! error s, e - s^2 / e counts: next to all of what is clearly there, and none of what may not be. Source: best linear prediction with random
+//! effects (Henderson, *Biometrics* 31 (1975) 423).
 //!
 //! *Limits of validity*: the same relative scatter for all leaves; independent executions. Never wider than without. Units: seconds, watts,
 //! joules.
