@@ -36,6 +36,7 @@ mod integrate;
 mod interval;
 #[cfg(test)]
 mod laws;
+mod late_ends;
 mod lengths;
 mod levels;
 #[cfg(test)]

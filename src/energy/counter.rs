@@ -10,6 +10,8 @@
 //!
 //! Invariants: counts stay integers until the difference is taken; a difference is never negative (wrap or reset, told apart).
 
+use std::collections::BTreeSet;
+
 use crate::model::device::Device;
 use crate::model::sample::PowerStream;
 use crate::model::time::Timestamp;
@@ -80,6 +82,8 @@ pub struct Counted {
     pub glitches: u64,
     /// Median time between ticks, seconds.
     pub period_s: Option<f64>,
+    /// By how much it moves at a time, calibrated, J.
+    pub step_joules: f64,
     /// Where it was polled, as far as it was, before its first tick and after its last, nanoseconds.
     pub still: Vec<(i64, i64)>,
 }
@@ -151,9 +155,11 @@ fn sharpen(ticks: &mut [Tick]) {
 /// The counter's cells, calibrated.
 pub fn cells(device: &Device, stream: &PowerStream) -> Counted {
     let (ticks, glitches) = ticks(device, stream);
+    let (gain, offset) = device.calibration.map_or((1.0, 0.0), |c| (c.gain, c.offset.get()));
     let mut counted = Counted {
         glitches,
         period_s: median_gap_s(&ticks),
+        step_joules: step_counts(&ticks) as f64 * stream.counter_unit_joules / gain,
         ..Counted::default()
     };
     let polled = || {
@@ -167,7 +173,6 @@ pub fn cells(device: &Device, stream: &PowerStream) -> Counted {
         );
         counted.still = vec![(began, first), (last, ended)];
     }
-    let (gain, offset) = device.calibration.map_or((1.0, 0.0), |c| (c.gain, c.offset.get()));
     let back_ns = (device.counter_timing.delay_ms.unwrap_or(0.0) * 1e6) as i64;
     for pair in ticks.windows(2) {
         let (from, to) = (pair[0], pair[1]);
@@ -194,6 +199,27 @@ pub fn cells(device: &Device, stream: &PowerStream) -> Counted {
     counted
 }
 
+/// The counts by which it moves at a time: the largest number that all its moves are multiples of, where these are of many sizes.
+fn step_counts(ticks: &[Tick]) -> u64 {
+    const SIZES: usize = 8;
+    let moves = ticks.iter().filter_map(|tick| match tick.step {
+        CounterStep::Advanced(counts) => Some(counts),
+        _ => None,
+    });
+    let (mut step, mut sizes) = (0, BTreeSet::new());
+    for counts in moves {
+        step = greatest_common_divisor(step, counts);
+        if sizes.len() < SIZES {
+            sizes.insert(counts);
+        }
+    }
+    if sizes.len() < SIZES { 1 } else { step }
+}
+
+fn greatest_common_divisor(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
+}
+
 fn median_gap_s(ticks: &[Tick]) -> Option<f64> {
     let mut gaps: Vec<i64> = ticks.windows(2).map(|p| p[1].t - p[0].t).collect();
     if gaps.len() < 4 {
@@ -206,6 +232,28 @@ fn median_gap_s(ticks: &[Tick]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_all_moves_are_multiples_of_is_its_step() {
+        let step = |counts: &[u64]| {
+            let tick = |&counts: &u64| Tick {
+                t: 0,
+                half_ns: 0,
+                stood_ns: 0,
+                step: CounterStep::Advanced(counts),
+            };
+            let mut ticks: Vec<Tick> = counts.iter().map(tick).collect();
+            // What it wrapped by is not all counted.
+            ticks.push(Tick {
+                step: CounterStep::Wrapped(7),
+                ..ticks[0]
+            });
+            step_counts(&ticks)
+        };
+        assert_eq!(step(&[600, 700, 900, 1100, 1200, 1500, 1600, 2900, 600]), 100);
+        assert_eq!(step(&[600, 700, 900, 1100, 1201, 1500, 1600, 2900]), 1);
+        assert_eq!(step(&[30_000; 20]), 1, "a load as steady as that tells no step");
+    }
 
     #[test]
     fn steps_are_told_apart() {

@@ -182,6 +182,8 @@ pub struct Story {
     /// Median time between updates as seen, milliseconds.
     pub power_period_ms: Option<f64>,
     pub counter_period_ms: Option<f64>,
+    /// By how much the counter moves at a time, J.
+    pub counter_step_joules: f64,
 }
 
 /// Counter and power integral differ by so much and contradict each other, beside what is usual.
@@ -221,6 +223,7 @@ pub fn build(device: &Device, sensed: &Sensed<'_>, run: Interval, sources: Sourc
         blind_w2: power.blind_w2,
         power_period_ms: power.period_s.map(|s| s * 1e3),
         counter_period_ms: counter.period_s.map(|s| s * 1e3),
+        counter_step_joules: counter.step_joules,
         ..Story::default()
     };
     let mut counter_cells = counter.cells;

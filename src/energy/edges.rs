@@ -71,6 +71,8 @@ pub struct Expected {
     is_idle: bool,
     /// Whether cells scatter by the timing of their ends too: their energy is counted, and not power times time.
     is_counted: bool,
+    /// Variance of what a counter rounds off at each end of a cell, J^2.
+    rounded: f64,
     /// What the power's lag behind the markers may move into each figure, or out of it, at 95 %; and of the leaves' own, J.
     lag: Vec<f64>,
     own_lag: Vec<f64>,
@@ -88,6 +90,8 @@ pub struct Edge {
     /// What the surprise says the phase had beyond its share: if all of it is the phase's, and if it is the rest's; variance by chance.
     pub surprise: [f64; 2],
     pub chance: [f64; 2],
+    /// Variance of what the counter has rounded off at the end of the cell on the phase's side and at that on the rest's, J^2.
+    pub rounded: [f64; 2],
     /// Watts that a shift of the cell moves: of its end on the phase's side and of that on the rest's (squares), and of both.
     pub ends_w2: [f64; 2],
     pub shifted_w: f64,
@@ -127,14 +131,12 @@ impl Expected {
         let outside = timeline.outside();
         let segments = timeline.segments();
         let repeated: Vec<bool> = segments.iter().map(|&n| n >= REPEATED).collect();
-        let are_load = repeated
-            .iter()
-            .enumerate()
-            .map(|(leaf, &often)| often && leaf != outside);
-        let levels = Levels::new(curve, timeline, watts, (are_load.collect(), REPEATED));
+        let levels = Levels::of_load(curve, timeline, watts);
         let mut alone = vec![Sums::default(); timeline.leaves];
         let mut mixed = Sums::default();
         let is_counted = curve.method == Method::Counter;
+        // A counter of whole steps says up to a step less than there was, each as likely.
+        let rounded = if is_counted { curve.story.counter_step_joules.powi(2) / 12.0 } else { 0.0 };
         let cells = curve.cells.iter().map(|c| (c.start, c.end));
         shares::walk(timeline, cells, |i, shares| {
             let cell = &curve.cells[i];
@@ -159,7 +161,7 @@ impl Expected {
                 sums.expected += expected;
                 sums.squares += (cell.joules - expected).powi(2);
                 if is_counted {
-                    sums.timing += cell.watts().powi(2) * cell.ends_s2();
+                    sums.timing += cell.watts().powi(2) * cell.ends_s2() + 2.0 * rounded;
                 }
             }
         });
@@ -180,6 +182,7 @@ impl Expected {
             is_idle: watts[outside] * mixed.seconds < IDLE * mixed.joules && alone[outside].cells >= SCATTER_TOLD,
             scatter: watts.iter().map(|w| grain * w).collect(),
             is_counted,
+            rounded,
             lag: lags.farthest(|by| shares::inclusive(by, parents)),
             own_lag: lags.farthest(<[f64]>::to_vec),
             long,
@@ -290,13 +293,14 @@ impl Expected {
         let (of_a, of_b) = (a / seconds[0], b / seconds[1]);
         // Which of its ends is the phase's, its place says (`Doubts`).
         let ends_s2 = if self.is_counted { 0.5 * cell.ends_s2() } else { 0.0 };
-        let both = variance[0] + variance[1] + (of_a.powi(2) + of_b.powi(2)) * ends_s2;
+        let both = variance[0] + variance[1] + (of_a.powi(2) + of_b.powi(2)) * ends_s2 + 2.0 * self.rounded;
         Some(Edge {
             variance: p * p * variance[1] + q * q * variance[0],
             means: K95 * cell.joules * p * q * relative.max(0.0).sqrt(),
             surprise: [q * surprise, -p * surprise],
             chance: [q * q * both, p * p * both],
             ends_w2: [(q * of_a).powi(2), (p * of_b).powi(2)],
+            rounded: [q * q, p * p].map(|share| share * self.rounded),
             shifted_w: q * of_a + p * of_b,
         })
     }

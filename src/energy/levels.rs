@@ -7,6 +7,7 @@
 //! leaves ran many times in them, and no execution stands for the load.
 
 use super::curve::Curve;
+use super::edges::REPEATED;
 use super::shares;
 use super::timeline::Timeline;
 
@@ -22,6 +23,14 @@ pub struct Levels {
 }
 
 impl Levels {
+    /// Of all leaves inside phases that ran often.
+    pub fn of_load(curve: &Curve, timeline: &Timeline, watts: &[f64]) -> Self {
+        let outside = timeline.outside();
+        let ran = timeline.segments().into_iter().enumerate();
+        let are_load = ran.map(|(leaf, segments)| segments >= REPEATED && leaf != outside);
+        Self::new(curve, timeline, watts, (are_load.collect(), REPEATED))
+    }
+
     /// From the cells in which only leaves ran that `are_load`: over so many that `executions` of each of those are in what lies to one side.
     pub fn new(curve: &Curve, timeline: &Timeline, watts: &[f64], (are_load, executions): (Vec<bool>, u64)) -> Self {
         let mut members: Vec<usize> = Vec::new();

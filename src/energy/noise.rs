@@ -69,7 +69,7 @@ pub fn variance(timeline: &Timeline, looks: &[Look], watts: &[f64]) -> Option<f6
 }
 
 /// Mean of values in the order of time, and its standard error.
-fn mean(values: &[f64]) -> Option<(f64, f64)> {
+pub fn mean(values: &[f64]) -> Option<(f64, f64)> {
     let of = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let whole = (!values.is_empty()).then(|| of(values))?;
     let blocks: Vec<f64> = values.chunks_exact((values.len() / BLOCKS).max(1)).map(of).collect();

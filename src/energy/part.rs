@@ -131,6 +131,7 @@ pub fn one_device<'a>(
         .and_then(|model| placed::made_good((&sensed, run), (timeline, parents), (model, &split), &mut curve));
     if let Some(model) = &model {
         placed::doubt_noise((&sensed, run), timeline, (model, &split), &mut curve);
+        placed::doubt_ends(timeline, (model, &split), &mut curve);
     }
     let known = model.as_ref().map(|model| {
         let looks = || placed::looks((&sensed, run), model);

@@ -85,8 +85,11 @@ impl Doubts {
             (Place::Within, [start, end]) => [start.max(end); 2],
         };
         let ends = [edge.ends_w2[0] * own * own, edge.ends_w2[1] * rest * rest];
-        self.rectangles += ends[0].powi(2) + ends[1].powi(2);
-        self.variance += edge.variance + ends[0] + ends[1] + unseen;
+        for rectangle in ends.into_iter().chain(edge.rounded) {
+            self.rectangles += rectangle.powi(2);
+            self.variance += rectangle;
+        }
+        self.variance += edge.variance + unseen;
         self.means += edge.means;
         let of_place = &mut self.surprises[place as usize];
         for (sums, one) in of_place.iter_mut().zip(surprises) {

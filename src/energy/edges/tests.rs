@@ -22,6 +22,7 @@ fn expected() -> Expected {
         grain: 1.0,
         is_idle: false,
         is_counted: false,
+        rounded: 0.0,
         lag: vec![0.0; 3],
         own_lag: vec![0.0; 2],
         long: vec![true; 3],

@@ -4,6 +4,8 @@ use crate::energy::blind;
 use crate::energy::curve::{self, Curve, DELAY_SD_S, Sources, USUAL_DELAY_S};
 use crate::energy::difference::Differences;
 use crate::energy::interval::Split;
+use crate::energy::late_ends;
+use crate::energy::levels::Levels;
 use crate::energy::noise;
 use crate::energy::sensed::Sensed;
 use crate::energy::sensor_model::{self, CounterKind, Found, Look, Model, Symmetric};
@@ -122,6 +124,20 @@ pub fn doubt_noise(
     let looks = sensor_model::looks(model, sensed, run);
     if let Some(variance) = noise::variance(timeline, &looks, &watts) {
         curve.doubt_noise(variance);
+    }
+}
+
+/// Doubt where cells of a counter that adds up all time end, by how far their energies do not follow their lengths.
+pub fn doubt_ends(timeline: &Timeline, (model, split): (&Model, &Split), curve: &mut Curve) {
+    if curve.method != Method::Counter || model.kind != CounterKind::Continuous {
+        return;
+    }
+    let segments = timeline.segments();
+    let watts = super::leaf_watts(split, curve, Some(model), &segments);
+    let levels = Levels::of_load(curve, timeline, &watts);
+    let variance = late_ends::variance(curve, timeline, &watts, &levels);
+    for end_s in curve.cells.iter_mut().filter(|c| c.known).flat_map(|c| &mut c.ends_s) {
+        *end_s = end_s.hypot(variance.sqrt());
     }
 }
 
