@@ -34,9 +34,9 @@ mod hidden_window;
 mod idle;
 mod integrate;
 mod interval;
+mod late_ends;
 #[cfg(test)]
 mod laws;
-mod late_ends;
 mod lengths;
 mod levels;
 #[cfg(test)]

@@ -6,8 +6,8 @@
 use crate::model::analysis::{Grade, Method};
 
 use super::Estimator;
-use super::edges::REPEATED;
 use super::interval::{Split, replace_by_sums};
+use super::levels::REPEATED;
 use super::sensor_model::{Known, Model, Symmetric, condition, dot};
 use super::shares::above;
 use super::uncertainty::{Figure, K95, exact_joules, grade};

@@ -36,15 +36,13 @@ use crate::model::analysis::Method;
 
 use super::cell::Cell;
 use super::curve::Curve;
-use super::levels::Levels;
+use super::levels::{Levels, REPEATED};
 use super::sensor_model::{Model, Symmetric};
 use super::shares;
 use super::timeline::Timeline;
 use super::uncertainty::K95;
 use lags::Lags;
 
-/// A leaf that ran less often than this cannot show by its residuals how much its power varies.
-pub const REPEATED: u64 = 12;
 /// Cells that a leaf fills alone: so many tell its mean, and so many its scatter.
 const TOLD: usize = 2;
 const SCATTER_TOLD: usize = 4;
@@ -136,7 +134,11 @@ impl Expected {
         let mut mixed = Sums::default();
         let is_counted = curve.method == Method::Counter;
         // A counter of whole steps says up to a step less than there was, each as likely.
-        let rounded = if is_counted { curve.story.counter_step_joules.powi(2) / 12.0 } else { 0.0 };
+        let rounded = if is_counted {
+            curve.story.counter_step_joules.powi(2) / 12.0
+        } else {
+            0.0
+        };
         let cells = curve.cells.iter().map(|c| (c.start, c.end));
         shares::walk(timeline, cells, |i, shares| {
             let cell = &curve.cells[i];

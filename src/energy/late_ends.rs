@@ -40,7 +40,10 @@ pub fn variance(curve: &Curve, timeline: &Timeline, watts: &[f64], levels: &Leve
         let is_whole = (cell.seconds() - inside).abs() < 1e-9;
         let is_of_source = cell.start >= curve.reach.0 && cell.end <= curve.reach.1;
         if cell.known && is_of_source && is_whole && more.abs() < ODD * usual {
-            let expected: f64 = shares.iter().map(|&(leaf, s)| s * watts[leaf] * levels.at(i, leaf)).sum();
+            let expected: f64 = shares
+                .iter()
+                .map(|&(leaf, s)| s * watts[leaf] * levels.at(i, leaf))
+                .sum();
             beyond.push((expected - cell.joules) * more - cell.watts() * cell.ends_s2());
             joules += cell.joules;
             seconds += cell.seconds();

@@ -7,10 +7,11 @@
 //! leaves ran many times in them, and no execution stands for the load.
 
 use super::curve::Curve;
-use super::edges::REPEATED;
 use super::shares;
 use super::timeline::Timeline;
 
+/// A leaf that ran less often than this cannot show by its residuals how much its power varies.
+pub const REPEATED: u64 = 12;
 /// What is farther above its mean than so many times, or below, is no level of the same load: a counter that stands still, or a hole.
 const MOST: f64 = 2.0;
 

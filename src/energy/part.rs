@@ -17,8 +17,9 @@ use super::calls;
 use super::checks;
 use super::combine::{self, Facts};
 use super::curve::{self, Curve, Sources};
-use super::edges::{Expected, REPEATED, Rest};
+use super::edges::{Expected, Rest};
 use super::interval;
+use super::levels::REPEATED;
 use super::sensed::Sensed;
 use super::sensor_model::{self, CounterKind, Model, Refusal};
 use super::shares;
@@ -301,6 +302,7 @@ fn model_of(
             .counter_over_integral
             .is_some_and(|(ratio, _)| (ratio - 1.0).abs() > 0.1),
         adds_up: curve.story.summed == Summed::Yes,
+        are_stamped: common.recording.markers.iter().all(|marker| marker.stamped),
         threads: common.threads,
     };
     match sensor_model::fit(&inputs) {

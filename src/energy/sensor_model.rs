@@ -207,6 +207,8 @@ pub struct Inputs<'a> {
     pub contradiction: bool,
     /// Whether the counter is so close to power readings of a part of the time that it adds up those.
     pub adds_up: bool,
+    /// Whether all markers have their writer's own stamps: then no power comes before its marker.
+    pub are_stamped: bool,
     /// So many threads may look for the sensor's properties.
     pub threads: usize,
 }

@@ -217,6 +217,29 @@ fn what_the_timing_of_ends_adds_to_a_counted_cell_is_no_scatter_of_the_power_and
 }
 
 #[test]
+fn what_a_counter_of_whole_steps_rounds_off_is_left_at_the_ends_of_phases_alone() {
+    let rounded = 3.0;
+    let expected = Expected {
+        is_counted: true,
+        rounded,
+        ..expected()
+    };
+    let edge = edge(&expected, 18.0).expect("both are known");
+    // Of what the cell began with 5/6 are the phase's error, of what it ended with the sixth that the next cell does not give back.
+    assert!((edge.rounded[0] - rounded / 36.0).abs() < 1e-9 && (edge.rounded[1] - rounded * 25.0 / 36.0).abs() < 1e-9);
+    let alone = Edge {
+        rounded: edge.rounded,
+        ..Edge::default()
+    };
+    let (variance, squares) = (3.0 * 26.0 / 36.0, 9.0 * (1.0 + 625.0) / 1296.0);
+    let doubt = u95(&[(alone, Place::Begin)]);
+    assert!(
+        (doubt - k95(variance, squares) * f64::sqrt(variance)).abs() < 1e-9,
+        "{doubt}"
+    );
+}
+
+#[test]
 fn a_surprise_that_chance_explains_is_in_the_variance_already() {
     let doubt = |sum: f64| {
         let edge = Edge {

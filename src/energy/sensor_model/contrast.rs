@@ -139,6 +139,7 @@ mod tests {
             half: 5e-4,
             unseen: 0.0,
             earliest_ms: 0.0,
+            least_ms: None,
         };
         is_whole(&timeline, &Overlap::new(&timeline), &rows, window_ms)
     }

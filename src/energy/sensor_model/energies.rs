@@ -34,7 +34,7 @@ pub fn energies<'a>(
     let powers = fit::powers(setting, known);
     let (gradients, active) = of(streams, &powers, known);
     let inflation = inflation(known, &gradients, &active);
-    let assumed = ramp::assume(setting, streams, &powers, inflation);
+    let assumed = ramp::assume(setting, streams, &powers, (inflation, inputs.are_stamped));
     let likeliest = assumed.iter().max_by(|a, b| a.weight.total_cmp(&b.weight));
     let about = likeliest.map_or(powers, |a| a.powers.clone());
     for stream in streams.iter_mut() {

@@ -9,9 +9,10 @@
 //! without any. It reaches to the longest ramp that the readings do not exclude at 95 % (profile likelihood).
 
 use crate::energy::timeline::Timeline;
+use crate::energy::uncertainty::K95;
 
 use super::design::{Shape, Theta};
-use super::fit::{self, Setting, Stream};
+use super::fit::{self, Setting, Solution, Stream};
 
 /// Lengths of a linear ramp that are tried, ms: to twice the longest lag.
 const LENGTHS: [f64; 13] = [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.5, 12.0, 16.0];
@@ -63,14 +64,41 @@ pub fn variance(length: f64) -> f64 {
     length * length / 12.0
 }
 
+/// How far below what they can be the `streams`' delays are under a course, in standard deviations (root of the sum of squares). What lags by
+/// more than the delay that was found with it would be shown before it was there.
+fn too_early(setting: &Setting, streams: &[Stream], course: Course, (solution, inflation): (&Solution, f64)) -> f64 {
+    let of = |stream: &Stream| {
+        let least = stream.rows.least_ms.filter(|_| stream.theta.shape == Shape::Boxcar)?;
+        let at = setting.theta_at(stream)[1]?;
+        // Polls that keep some step with the updates see all of them at one side of the middle.
+        let place_ms = 1e3 * stream.rows.half / 3.0_f64.sqrt();
+        let sd = (inflation * solution.inverse.at(at, at)).sqrt().hypot(place_ms);
+        // An exponential is followed explicitly, a ramp of another kind stands as far behind as it lags.
+        let lag = if let Course::Linear(_) = course {
+            course.lag()
+        } else {
+            0.0
+        };
+        Some((least + lag - stream.theta.delay).max(0.0) / sd.max(1e-3))
+    };
+    streams.iter().filter_map(of).map(|off| off * off).sum::<f64>().sqrt()
+}
+
 /// Try all courses from converged `streams`, the linear ones first, each kind ascending. `inflation` is how much the residuals'
-/// correlations widen variances: the likelihood counts for so much less. The streams are left at the likeliest.
-pub fn assume(setting: &Setting, streams: &mut [Stream], powers: &[f64], inflation: f64) -> Vec<Assumed> {
+/// correlations widen variances: the likelihood counts for so much less. Where powers come after their markers (`is_causal`), it counts too how
+/// well delays bear the lag. The streams are left at the likeliest.
+pub fn assume(
+    setting: &Setting,
+    streams: &mut [Stream],
+    powers: &[f64],
+    (inflation, is_causal): (f64, bool),
+) -> Vec<Assumed> {
+    let inflation = inflation.max(1.0);
     let settled: Vec<Theta> = streams.iter().map(|s| s.theta).collect();
     // An exponential before a sensor that is one itself changes nothing: a counter alone tells of it.
     let is_slow = |theta: &Theta| theta.shape == Shape::LowPass || theta.response > 0.0;
     let is_told = streams.iter().any(|s| s.is_counter || !is_slow(&s.theta));
-    let mut tried: Vec<(Assumed, Vec<Theta>)> = Vec::new();
+    let mut tried: Vec<(Assumed, Vec<Theta>, f64)> = Vec::new();
     let mut best = f64::NEG_INFINITY;
     let mut go_on = |courses: &mut dyn Iterator<Item = Course>, start: Vec<f64>| {
         let mut powers = start;
@@ -84,18 +112,19 @@ pub fn assume(setting: &Setting, streams: &mut [Stream], powers: &[f64], inflati
             }
             let solution = fit::converge(setting, streams, Some(powers.clone()), FEW_STEPS);
             powers = fit::powers(setting, &solution);
-            let likelihood = fit::log_likelihood(setting, streams, &powers) / inflation.max(1.0);
+            let likelihood = fit::log_likelihood(setting, streams, &powers) / inflation;
             if likelihood < best - HOPELESS {
                 break;
             }
             best = best.max(likelihood);
+            let early = too_early(setting, streams, course, (&solution, inflation));
             let assumed = Assumed {
                 course,
                 weight: believed(course),
                 against_best: likelihood,
                 powers: powers.clone(),
             };
-            tried.push((assumed, streams.iter().map(|s| s.theta).collect()));
+            tried.push((assumed, streams.iter().map(|s| s.theta).collect(), early));
         }
         for (stream, theta) in streams.iter_mut().zip(&settled) {
             stream.theta = *theta;
@@ -106,19 +135,29 @@ pub fn assume(setting: &Setting, streams: &mut [Stream], powers: &[f64], inflati
     if is_told {
         go_on(&mut TAUS.into_iter().map(Course::Exponential), powers.to_vec());
     }
-    for (one, _) in &mut tried {
+    // Of what is too early without a lag no delay says how far it lags.
+    if is_causal && tried.first().is_some_and(|(.., early)| *early < K95) {
+        for (one, _, early) in &mut tried {
+            one.against_best -= 0.5 * *early * *early;
+        }
+    }
+    let best = tried
+        .iter()
+        .map(|(one, ..)| one.against_best)
+        .fold(f64::NEG_INFINITY, f64::max);
+    for (one, ..) in &mut tried {
         one.against_best -= best;
         one.weight *= one.against_best.exp();
     }
-    let sum: f64 = tried.iter().map(|(one, _)| one.weight).sum();
-    tried.iter_mut().for_each(|(one, _)| one.weight /= sum);
-    if let Some((likeliest, thetas)) = tried.iter().max_by(|a, b| a.0.weight.total_cmp(&b.0.weight)) {
+    let sum: f64 = tried.iter().map(|(one, ..)| one.weight).sum();
+    tried.iter_mut().for_each(|(one, ..)| one.weight /= sum);
+    if let Some((likeliest, thetas, _)) = tried.iter().max_by(|a, b| a.0.weight.total_cmp(&b.0.weight)) {
         for (stream, theta) in streams.iter_mut().zip(thetas) {
             stream.theta = *theta;
             follow(stream, likeliest.course);
         }
     }
-    tried.into_iter().map(|(assumed, _)| assumed).collect()
+    tried.into_iter().map(|(assumed, ..)| assumed).collect()
 }
 
 /// Have the stream's power follow in this way.

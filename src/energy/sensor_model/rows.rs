@@ -7,7 +7,7 @@ use crate::energy::counter::{self, CounterStep};
 use crate::energy::sensed::Sensed;
 use crate::model::analysis::PowerOrigin;
 use crate::model::device::{Device, Source};
-use crate::model::sample::PowerStream;
+use crate::model::sample::{PowerStream, Times};
 use crate::model::time::Interval;
 
 use super::lattice::{self, Lattice};
@@ -45,6 +45,8 @@ pub struct Rows {
     pub unseen: f64,
     /// The least delay that there can be, ms.
     pub earliest_ms: f64,
+    /// What the delay is no less than in the mean over all updates, ms; `None` where that is not known.
+    pub least_ms: Option<f64>,
 }
 
 /// A poll shows nothing before it is; in the middle between two polls, where it is taken to be, an update may be seen by half their distance
@@ -58,6 +60,13 @@ fn earliest_ms(half: f64, device: &Device, of_driver: bool) -> f64 {
         Source::Imported => -1e3 * half - OF_LOG_MS,
         _ => -1e3 * half - OWN_MS,
     }
+}
+
+/// Nothing is shown before its window ends: in the mean over many updates, of which each may be anywhere between its polls, a delay below
+/// zero is as long as the polls' own times are unsure. What logs and drivers stamp is not known as well, nor where polls in step see updates.
+fn least_ms(times: &Times, device: &Device, (assumed, unseen): (Place, f64)) -> Option<f64> {
+    let is_known = device.source != Source::Imported && assumed == Place::Anywhere && unseen == 0.0;
+    is_known.then(|| -1e-6 * median(times.half_width_ns.iter().copied().map(f64::from).collect()))
 }
 
 /// So many brackets long are a counter's cells made where brackets hide its ticks: a short cell's length would be the poller's, and
@@ -124,6 +133,7 @@ fn sharp(halves: &[f64]) -> (Vec<usize>, f64) {
 
 /// Power readings whose windows can lie inside the run.
 pub fn of_power(device: &Device, sensed: &Sensed<'_>, run: Interval, assumed: Place) -> Option<Rows> {
+    let of_driver = sensed.origin() == Some(PowerOrigin::Samples);
     let mut updates = sensed.updates();
     updates.retain(|u| !u.after_hole);
     let halves: Vec<f64> = updates.iter().map(|u| u.half_ns as f64 * 1e-9).collect();
@@ -150,7 +160,8 @@ pub fn of_power(device: &Device, sensed: &Sensed<'_>, run: Interval, assumed: Pl
         scatter: lattice.scatter,
         half,
         unseen,
-        earliest_ms: earliest_ms(half, device, sensed.origin() == Some(PowerOrigin::Samples)),
+        earliest_ms: earliest_ms(half, device, of_driver),
+        least_ms: least_ms(&sensed.polled.times, device, (assumed, unseen)).filter(|_| !of_driver),
     })
 }
 
@@ -207,6 +218,7 @@ pub fn of_counter(device: &Device, stream: &PowerStream, run: Interval, assumed:
         half,
         unseen,
         earliest_ms: earliest_ms(half, device, false),
+        least_ms: least_ms(&stream.times, device, (assumed, unseen)),
     })
 }
 

@@ -6,6 +6,7 @@ use crate::energy::sensor_model::matrix;
 use crate::energy::sensor_model::rows::{Row, Seen};
 use crate::energy::sensor_model::skew::Column;
 use crate::energy::sensor_model::uneven;
+use crate::energy::sensor_model::{lags, ramp};
 use crate::energy::timeline::Timeline;
 
 /// Two parts of 9 ms and 11 ms of nothing else, 300 times.
@@ -78,6 +79,7 @@ fn rows(overlap: &Overlap, watts: [f64; 3], memory: f64) -> Rows {
         half: 0.0005,
         unseen: 0.0,
         earliest_ms: -10.0,
+        least_ms: None,
     }
 }
 
@@ -185,6 +187,37 @@ fn what_neighbours_errors_have_in_common_is_found_and_counted_once() {
         "{found} {fresh}"
     );
     assert!((solution.values[2] - 90.0).abs() < 2.0, "{:?}", &solution.values[..3]);
+}
+
+#[test]
+fn no_power_lags_by_more_than_the_delay_that_was_found_with_it() {
+    let timeline = timeline();
+    let overlap = Overlap::new(&timeline);
+    let setting = setting(&overlap, 0.1);
+    // No delay at all was found, give or take 0.3 ms between polls.
+    let longest = |least_ms: Option<f64>, is_causal: bool| {
+        let rows = Rows {
+            least_ms,
+            ..rows(&overlap, [200.0, 200.0, 150.0], 0.0)
+        };
+        let mut streams = [Stream {
+            prior: Prior {
+                delay_sd: 3.0,
+                ..stream(&rows).prior
+            },
+            ..stream(&rows)
+        }];
+        let powers = [200.0, 200.0, 150.0];
+        // As if so many neighbours had their errors in common: roundness is then hard to see.
+        let assumed = ramp::assume(&setting, &mut streams, &powers, (30.0, is_causal));
+        lags::longest(&assumed, None)
+    };
+    let by_roundness = longest(None, true);
+    assert!(by_roundness > 1.2, "{by_roundness}");
+    let by_delay = longest(Some(0.0), true);
+    assert!((0.3..0.9).contains(&by_delay), "{by_delay}");
+    assert_eq!(longest(Some(0.0), false), by_roundness, "markers that came late");
+    assert_eq!(longest(Some(3.0), true), by_roundness, "too early without a lag");
 }
 
 #[test]
