@@ -37,7 +37,7 @@ use crate::model::analysis::Method;
 use super::cell::Cell;
 use super::curve::Curve;
 use super::levels::{Levels, REPEATED};
-use super::sensor_model::{Model, Symmetric};
+use super::sensor_model::{Model, Ramp, Symmetric};
 use super::shares;
 use super::timeline::Timeline;
 use super::uncertainty::K95;
@@ -74,6 +74,8 @@ pub struct Expected {
     /// What the power's lag behind the markers may move into each figure, or out of it, at 95 %; and of the leaves' own, J.
     lag: Vec<f64>,
     own_lag: Vec<f64>,
+    /// What the lag that is likely in the mean moves into each leaf, or out of it, J.
+    moved: Vec<f64>,
     /// Which of the split's figures are of long phases, and which leaves' own.
     long: Vec<bool>,
     own_long: Vec<bool>,
@@ -118,12 +120,12 @@ impl Sums {
 impl Expected {
     /// From the powers that the curve is split by and the leaves' seconds; `None` where its cells are too few to tell how they scatter.
     /// `long` and `own_long` say which figures, and which leaves' own, are of long phases ([`is_long`]); `rest` is what was
-    /// seen of the time outside.
+    /// seen of the time outside, `lag` how far the power lags behind the markers where cells lie as if it did not.
     pub fn new(
         curve: &Curve,
         (timeline, parents): (&Timeline, &[Option<usize>]),
         (watts, seconds): (&[f64], &[f64]),
-        (model, rest): (&Model, Option<Rest>),
+        (model, rest, lag): (&Model, Option<Rest>, Ramp),
         [long, own_long]: [Vec<bool>; 2],
     ) -> Option<Self> {
         let outside = timeline.outside();
@@ -173,7 +175,7 @@ impl Expected {
         // Of a stretch of which nothing else is known, the variance goes with its energy: so assumes the split in proportion to it.
         let grain = mixed.own_squares(1.0) / mixed.expected;
         let leaves = timeline.leaves;
-        let lags = Lags::of(timeline, watts, model.ramp.most_ms());
+        let lags = Lags::of(timeline, watts, lag);
         let mut expected = Self {
             watts: watts.to_vec(),
             covariance: Symmetric::zero(leaves),
@@ -187,6 +189,7 @@ impl Expected {
             rounded,
             lag: lags.farthest(|by| shares::inclusive(by, parents)),
             own_lag: lags.farthest(<[f64]>::to_vec),
+            moved: lags.mean,
             long,
             own_long,
         };
@@ -237,6 +240,11 @@ impl Expected {
 
     pub fn own_lag(&self, leaf: usize) -> f64 {
         self.own_lag[leaf]
+    }
+
+    /// What a lag moves into the leaf in the mean, or out of it, J.
+    pub fn moved(&self, leaf: usize) -> f64 {
+        self.moved[leaf]
     }
 
     pub fn is_own_long(&self, leaf: usize) -> bool {

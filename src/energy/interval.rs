@@ -146,6 +146,8 @@ pub fn split(
         bounds.iter_mut().enumerate().for_each(lags);
         let lags = |(i, b): (usize, &mut Bounds)| b.doubts.lagging(expected.own_lag(i));
         own.iter_mut().enumerate().for_each(lags);
+        let lagging = leaves.iter_mut().enumerate();
+        lagging.for_each(|(leaf, joules)| *joules += expected.moved(leaf));
     }
     let mut figures: Vec<Figure> = bounds.iter().map(|b| figure(b, curve)).collect();
     for leaf in &mut leaves {

@@ -21,7 +21,7 @@ use super::edges::{Expected, Rest};
 use super::interval;
 use super::levels::REPEATED;
 use super::sensed::Sensed;
-use super::sensor_model::{self, CounterKind, Model, Refusal};
+use super::sensor_model::{self, CounterKind, Model, Ramp, Refusal};
 use super::shares;
 use super::state::{self, Means};
 use super::summed::Summed;
@@ -143,7 +143,7 @@ pub fn one_device<'a>(
         } else {
             None
         };
-        (model, rest)
+        (model, rest, placed::lag((&sensed.device, &curve), model))
     });
     split = sharpened(&curve, timeline, parents, known);
     if let Some(variances) = &made_good {
@@ -231,20 +231,20 @@ fn sharpened(
     curve: &Curve,
     timeline: &Timeline,
     parents: &[Option<usize>],
-    known: Option<(&Model, Option<Rest>)>,
+    known: Option<(&Model, Option<Rest>, Ramp)>,
 ) -> interval::Split {
     let segments = timeline.segments();
     let mut split = interval::split(curve, timeline, parents, None, None);
     for round in 1..=SHARPENED {
-        let mut watts = leaf_watts(&split, curve, known.map(|(model, _)| model), &segments);
-        if let Some((_, Some(rest))) = known {
+        let mut watts = leaf_watts(&split, curve, known.map(|(model, ..)| model), &segments);
+        if let Some((_, Some(rest), _)) = known {
             watts[timeline.outside()] = rest
                 .watts
                 .clamp(curve.range.floor.max(1e-3), curve.range.ceiling.max(1e-3));
         }
         // The doubts are asked for once, at the end. What a counter's cells hold of which nobody knows what it adds up is no surprise.
         let counts =
-            |(model, _): &(&Model, _)| curve.method != Method::Counter || model.kind == CounterKind::Continuous;
+            |(model, ..): &(&Model, _, _)| curve.method != Method::Counter || model.kind == CounterKind::Continuous;
         let expected = known.filter(|_| round == SHARPENED).filter(counts);
         let expected = expected.and_then(|known| {
             Expected::new(

@@ -94,6 +94,11 @@ impl Ramp {
     pub fn most_ms(&self) -> f64 {
         self.lag_ms.hypot(K95 * self.sd_ms)
     }
+
+    /// The shortest and the longest, ms.
+    pub fn ends_ms(&self) -> [f64; 2] {
+        [-K95, K95].map(|k| (self.lag_ms + k * self.sd_ms).max(0.0))
+    }
 }
 
 /// The fitted model of one device.

@@ -25,6 +25,7 @@ fn expected() -> Expected {
         rounded: 0.0,
         lag: vec![0.0; 3],
         own_lag: vec![0.0; 2],
+        moved: vec![0.0; 2],
         long: vec![true; 3],
         own_long: vec![true; 2],
     }

@@ -8,7 +8,7 @@ use crate::energy::late_ends;
 use crate::energy::levels::Levels;
 use crate::energy::noise;
 use crate::energy::sensed::Sensed;
-use crate::energy::sensor_model::{self, CounterKind, Found, Look, Model, Symmetric};
+use crate::energy::sensor_model::{self, CounterKind, Found, Look, Model, Ramp, Symmetric};
 use crate::energy::timeline::Timeline;
 use crate::energy::uncertainty::K95;
 use crate::model::analysis::Method;
@@ -84,8 +84,7 @@ pub fn placed(
     };
     match found.as_ref().filter(|found| is_news(found, believed)) {
         Some(by) => {
-            // A delay that was measured takes no lag of the power with it: what lags is seen as if cells lay elsewhere.
-            let was_measured = curve.method == Method::Integral && sensor_model::delay_was_measured(&sensed.device);
+            let was_measured = was_measured(&sensed.device, &curve);
             let lag_ms = if was_measured { model.ramp.most_ms() } else { 0.0 };
             curve.delay_sd_s = by.delay_sd_ms.hypot(lag_ms / K95) * 1e-3;
             curve.doubt_jitter(by.jitter_ms * 1e-3);
@@ -95,6 +94,23 @@ pub fn placed(
         None => return None,
     }
     Some(curve)
+}
+
+/// A delay that was measured takes no lag of the power with it: what lags is seen as if cells lay elsewhere.
+fn was_measured(device: &Device, curve: &Curve) -> bool {
+    curve.method == Method::Integral && sensor_model::delay_was_measured(device)
+}
+
+/// How far the power lags behind the markers where cells lie as if it did not: of a delay that was measured that is a doubt alone.
+pub fn lag((device, curve): (&Device, &Curve), model: &Model) -> Ramp {
+    if was_measured(device, curve) {
+        Ramp {
+            lag_ms: 0.0,
+            sd_ms: model.ramp.most_ms() / K95,
+        }
+    } else {
+        model.ramp
+    }
 }
 
 /// The power's readings in the run and beside it, and where they looked.

@@ -186,7 +186,7 @@ fn believed(course: Course) -> f64 {
     0.5 * (1.0 - BELIEVED) * (beyond(from) - to)
 }
 
-/// What a lag moves: for each of `lags` (ms, ascending), the energy that each leaf has more than its power says. A phase has the
+/// What a lag moves: for each of `lags` (ms), the energy that each leaf has more than its power says. A phase has the
 /// energy of the lag before its beginning, and not that of the lag before its end.
 pub fn carried_over(timeline: &Timeline, powers: &[f64], lags: &[f64]) -> Vec<Vec<f64>> {
     let watts = timeline.watts(powers);
