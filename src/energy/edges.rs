@@ -14,7 +14,8 @@
 //! - *Means*: how surely p is known, from the covariance of the leaves' powers. The same at each edge: linear.
 //! - *Lag*: power that follows its markers late takes a sensor's delay that was found with it, so that cells lie as if it did not, and are
 //!   split as if it did not. The phase has the energy of the lag before its beginning and not that of the lag before its end: what it
-//!   draws inside does not matter, nor where cells end.
+//!   draws inside does not matter, nor where cells end. By the mean of that over possible lags its value is moved, by the farthest it is
+//!   doubted (`lags`).
 //! - *Surprise*: d = E - a - b. If all of it is A's, A had (1 - p) d more than its share; if it is the rest's, p d less; as far as the
 //!   device can. Over the edges at which a phase begins, and those at which it ends, these are added with their signs: what is no chance
 //!   there is local power that differs from the mean at every such edge (first steps that are slow, power that rises inside a phase),

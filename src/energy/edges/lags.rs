@@ -63,5 +63,11 @@ mod tests {
         for (found, expected) in of_figures.iter().zip(expected) {
             assert!((found - expected).abs() < 1e-9, "{of_figures:?}");
         }
+        // Between no lag and 2 ms, and 1 ms in the mean: half of it is moved, half of it left to doubt.
+        let lags = between(1.0, 1.0 / K95);
+        assert!((lags.mean[3] - 0.24).abs() < 1e-9, "{:?}", lags.mean);
+        assert!((lags.mean.iter().sum::<f64>()).abs() < 1e-9, "nothing is lost");
+        let train = lags.farthest(|by| shares::inclusive(by, &parents))[0];
+        assert!((train - 0.24).abs() < 1e-9, "{train}");
     }
 }

@@ -142,6 +142,25 @@ fn the_load_is_expected_at_its_level() {
 }
 
 #[test]
+fn what_a_lag_moves_in_the_mean_is_moved_and_nothing_is_lost() {
+    let timeline = Timeline {
+        edges: vec![0, 50_000_000, 100_000_000],
+        states: vec![0, 1],
+        table: vec![vec![(0, 1.0)], vec![(1, 1.0)]],
+        leaves: 2,
+    };
+    let curve = part_time(vec![cell((0, 100), 18.0)], 1.0);
+    let moved = Expected {
+        moved: vec![-0.5, 0.5],
+        ..expected()
+    };
+    let split = interval::split(&curve, &timeline, &[None], Some(&moved.watts), Some(&moved));
+    assert_eq!(split.leaves, [14.5, 3.5]);
+    let figures: Vec<f64> = split.figures.iter().map(|figure| figure.joules).collect();
+    assert_eq!(figures, [14.5, 3.5, 18.0]);
+}
+
+#[test]
 fn what_is_not_known_is_left_to_the_bounds() {
     let unknown = Expected {
         known: vec![true, false],

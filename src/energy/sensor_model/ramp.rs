@@ -70,8 +70,10 @@ fn too_early(setting: &Setting, streams: &[Stream], course: Course, (solution, i
     let of = |stream: &Stream| {
         let least = stream.rows.least_ms.filter(|_| stream.theta.shape == Shape::Boxcar)?;
         let at = setting.theta_at(stream)[1]?;
-        // Polls that keep some step with the updates see all of them at one side of the middle.
-        let place_ms = 1e3 * stream.rows.half / 3.0_f64.sqrt();
+        // Polls that keep step with the updates see all of them at one place between two of them, and others scatter at least as far as there is
+        // room.
+        let room = stream.rows.half.powi(2) / 3.0;
+        let place_ms = 1e3 * (room - stream.rows.scatter.powi(2)).max(0.0).sqrt();
         let sd = (inflation * solution.inverse.at(at, at)).sqrt().hypot(place_ms);
         // An exponential is followed explicitly, a ramp of another kind stands as far behind as it lags.
         let lag = if let Course::Linear(_) = course {
