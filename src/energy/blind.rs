@@ -14,11 +14,12 @@ use std::collections::BTreeMap;
 use super::cell::Cell;
 use super::curve::Curve;
 use super::difference::Expected;
-use super::integrate::{unseen_over, unseen_variance};
+use super::integrate::{bartlett, long_run, unseen_variance};
 use super::levels;
-use super::persistence::{self, Scatter};
+use super::persistence::{self, Parts, Scatter};
 use super::shares::{self, above};
 use super::timeline::Timeline;
+use super::uncertainty::few_values;
 
 /// With fewer cells than this a context is an edge.
 const ENOUGH: usize = 12;
@@ -76,9 +77,12 @@ pub fn by_model(
             .map(|&(i, expected)| curve.cells[i].watts() - expected.read);
         let rest = steady(&rest.collect::<Vec<f64>>());
         let scatter: Vec<Scatter> = known.iter().map(|(_, expected)| expected.scatter).collect();
-        let unseen = unseen_of_steady(&rest, curve.story.duty);
-        let lasts = persistence::less(&rest, &scatter, (curve.story.duty, curve.cell_seconds()));
-        let variance = (unseen - lasts).max(MOST_LASTING * unseen);
+        let duty = curve.story.duty;
+        let plain = unseen_of_steady(&rest, duty, &Parts::default());
+        let parts = persistence::parts(&rest, &scatter, curve.cell_seconds());
+        // A window that lies elsewhere is wrong in all that it stands for.
+        let by_parts = parts.left + parts.moved + unseen_of_steady(&rest, duty, &parts);
+        let variance = by_parts.min(plain + duty * parts.moved).max(MOST_LASTING * plain);
         if variance >= variance_of(curve, members) {
             continue;
         }
@@ -120,15 +124,25 @@ fn reach(n: usize) -> usize {
     2 * (n as f64).sqrt() as usize
 }
 
-/// The unseen variance of `steady` rests. A load that beats with the sensor is explained: what they still have in common is that of
-/// neighbours, and few lags have less error of their own. Less a mean over m of them, independent rests have in common with the l-th
-/// behind the share -2/m + (m - l)/m^2; what Bartlett's weights make of that is missing.
-fn unseen_of_steady(rests: &[f64], duty: f64) -> f64 {
+/// The unseen variance of `steady` rests, beside the `parts` that are known. A load that beats with the sensor is explained: what
+/// rests still have in common is that of neighbours, and few lags have less error of their own; no more than one standard error is taken for
+/// nothing. Less a mean over m of them, independent rests have in common with the l-th behind the share -2/m + (m - l)/m^2; what Bartlett's
+/// weights make of that is missing.
+fn unseen_of_steady(rests: &[f64], duty: f64, parts: &Parts) -> f64 {
     let (n, m) = (rests.len(), (2 * reach(rests.len()) + 1) as f64);
     let lags = (n as f64).cbrt() as usize;
     let common = |l: usize| -2.0 / m + (m - l as f64) / (m * m);
-    let tails = (1..=lags).map(|l| 2.0 * (1.0 - l as f64 / (lags + 1) as f64) * common(l));
-    unseen_over(rests, duty, lags) / (1.0 + common(0) + tails.sum::<f64>())
+    let weights = || (1..=lags).map(|l| (l, bartlett(l, lags)));
+    let taken: f64 = common(0) + weights().map(|(l, weight)| 2.0 * weight * common(l)).sum::<f64>();
+    let (own, tails) = long_run(rests, lags);
+    // Covariances of n independent values have the variance own^2 / n.
+    let error = 2.0 * own * (weights().map(|(_, weight)| weight * weight).sum::<f64>() / n as f64).sqrt();
+    let (own, whole) = (own / (1.0 + common(0)), (own + tails) / (1.0 + taken));
+    // An execution is in one window and the next.
+    let beyond = whole - own - bartlett(1, lags) * parts.shared;
+    let tails = if beyond.abs() < error { 0.0 } else { beyond };
+    let rest = (own - parts.whole - parts.moved).max(0.0);
+    (rest + tails).max(0.1 * rest) * (1.0 - duty) * few_values(lags, n)
 }
 
 fn variance_of(curve: &Curve, members: &[usize]) -> f64 {
@@ -205,7 +219,6 @@ fn context(shares: &[(usize, f64)], parents: &[Option<usize>]) -> Option<Context
 #[cfg(test)]
 mod tests {
     use super::super::laws::{analysed, chance, gpu, recording};
-    use super::super::uncertainty::few_values;
     use super::*;
     use crate::model::device::SensorTiming;
     use crate::model::marker::MarkerVerb::{Begin, End};
@@ -219,10 +232,31 @@ mod tests {
         let truth = 0.75 / 3.0 * few_values((N as f64).cbrt() as usize, N as usize);
         let found = |run: i64| {
             let values: Vec<f64> = (0..N).map(|i| chance(run * N + i)).collect();
-            unseen_of_steady(&steady(&values), 0.25)
+            unseen_of_steady(&steady(&values), 0.25, &Parts::default())
         };
         let mean = (0..60).map(found).sum::<f64>() / 60.0;
         assert!((mean / truth - 1.0).abs() < 0.08, "{mean} for {truth}");
+    }
+
+    #[test]
+    fn what_neighbours_have_in_common_counts_unless_it_is_known_to_be_of_one_execution() {
+        const N: i64 = 1300;
+        // Each rest is half of the one behind: two draws of variance 1/3, the one shared.
+        let found = |run: i64, shared: f64| {
+            let at = |i: i64| chance(run * N + i);
+            let values: Vec<f64> = (0..N).map(|i| at(i) + at(i + 1)).collect();
+            let parts = Parts {
+                shared,
+                ..Parts::default()
+            };
+            unseen_of_steady(&steady(&values), 0.25, &parts)
+        };
+        let mean = |shared: f64| (0..60).map(|run| found(run, shared)).sum::<f64>() / 60.0;
+        let few = 0.75 * few_values((N as f64).cbrt() as usize, N as usize);
+        let of_one = mean(2.0 / 3.0) / few;
+        assert!((of_one / (2.0 / 3.0) - 1.0).abs() < 0.1, "{of_one}");
+        let of_all = mean(0.0) / few;
+        assert!((of_all / (4.0 / 3.0) - 1.0).abs() < 0.1, "{of_all}");
     }
 
     /// Six seconds idle, six of load, six idle, by a sensor that looks at a quarter of the time; the load is marked or not.

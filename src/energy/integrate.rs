@@ -311,25 +311,29 @@ fn thin(updates: &[Update], n: usize) -> Vec<Update> {
 /// Variance (W²) of a cell's mean power about the reading that stands for it, where the window covers only `duty` of the cell:
 /// the long-run variance of the readings (Bartlett weights), for readings that beat with the load are not independent.
 pub fn unseen_variance(watts: &[f64], duty: f64) -> f64 {
-    unseen_over(watts, duty, (watts.len() as f64).sqrt() as usize)
-}
-
-/// The same where readings are asked for so many `lags` whether they depend on each other.
-pub fn unseen_over(watts: &[f64], duty: f64, lags: usize) -> f64 {
     if duty >= ALL || watts.len() < 4 {
         return 0.0;
     }
-    let n = watts.len();
-    let mean = watts.iter().sum::<f64>() / n as f64;
+    let lags = (watts.len() as f64).sqrt() as usize;
+    let (own, tails) = long_run(watts, lags);
+    (own + tails).max(0.1 * own) * (1.0 - duty) * few_values(lags, watts.len())
+}
+
+/// Variance of values, and what their dependence on those up to so many `lags` behind adds to that of their sum, for each (Bartlett weights).
+pub fn long_run(values: &[f64], lags: usize) -> (f64, f64) {
+    let n = values.len();
+    let mean = values.iter().sum::<f64>() / n as f64;
     let covariance = |lag: usize| {
-        let products = watts.iter().zip(&watts[lag..]).map(|(a, b)| (a - mean) * (b - mean));
+        let products = values.iter().zip(&values[lag..]).map(|(a, b)| (a - mean) * (b - mean));
         products.sum::<f64>() / n as f64
     };
-    let own = covariance(0);
-    let tails: f64 = (1..=lags)
-        .map(|l| 2.0 * (1.0 - l as f64 / (lags + 1) as f64) * covariance(l))
-        .sum();
-    (own + tails).max(0.1 * own) * (1.0 - duty) * few_values(lags, n)
+    let tails = (1..=lags).map(|l| 2.0 * bartlett(l, lags) * covariance(l));
+    (covariance(0), tails.sum())
+}
+
+/// Weight of the `l`-th of so many lags.
+pub fn bartlett(l: usize, lags: usize) -> f64 {
+    1.0 - l as f64 / (lags + 1) as f64
 }
 
 fn median_s(gaps: impl Iterator<Item = i64>) -> Option<f64> {
