@@ -295,8 +295,9 @@ pub fn fit(inputs: &Inputs) -> Result<Model, Refusal> {
 }
 
 /// Why nothing inside the steps can be told, if all windows are whole numbers of them: as they were found, and as they are believed where
-/// they were found near that, for such readings tell little of their windows.
+/// they may be that, for such readings tell little of their windows.
 fn whole_steps(inputs: &Inputs, overlap: &Overlap, streams: &[Stream<'_>]) -> Option<Refusal> {
+    let step_ms = lock::step_ms(inputs.timeline)?;
     let whole = |stream: &Stream<'_>| {
         if stream.theta.shape == Shape::LowPass {
             return None;
@@ -307,8 +308,8 @@ fn whole_steps(inputs: &Inputs, overlap: &Overlap, streams: &[Stream<'_>]) -> Op
         } else {
             let found = stream.theta.window;
             let believed = inputs.device.power_timing.window_ms;
-            let near = believed.filter(|&believed| search::is_near(found, believed));
-            near.into_iter().chain([found]).collect()
+            let may_be = believed.filter(|&believed| contrast::may_be(found, believed, step_ms));
+            may_be.into_iter().chain([found]).collect()
         };
         let is_whole = |window: &f64| contrast::is_whole(inputs.timeline, overlap, &rows, *window);
         windows.into_iter().find(is_whole)
@@ -316,7 +317,7 @@ fn whole_steps(inputs: &Inputs, overlap: &Overlap, streams: &[Stream<'_>]) -> Op
     let windows: Option<Vec<f64>> = streams.iter().map(whole).collect();
     Some(Refusal::Whole {
         window_ms: windows?.first().copied()?,
-        step_ms: lock::step_ms(inputs.timeline)?,
+        step_ms,
     })
 }
 

@@ -13,6 +13,7 @@ use super::design::{Design, Shape, Theta};
 use super::lock;
 use super::overlap::Overlap;
 use super::rows::Rows;
+use super::search;
 
 /// So many readings show it.
 const READINGS: usize = 500;
@@ -55,6 +56,13 @@ pub fn is_whole(timeline: &Timeline, overlap: &Overlap, rows: &Rows, window_ms: 
         seen.into_iter().map(middle_half).collect()
     };
     median_ratio(&middle(window_ms), &middle(window_ms + 0.5 * step_ms)).is_some_and(|ratio| ratio < LEAST)
+}
+
+/// Whether a window that was `found` may be the `believed` one: it is about as long, or would be if it were some whole steps shorter. Windows a
+/// step apart explain readings about equally well.
+pub fn may_be(found: f64, believed: f64, step_ms: f64) -> bool {
+    let steps = ((found - believed) / step_ms).round().max(0.0);
+    search::is_near(found - steps * step_ms, believed)
 }
 
 /// From the first quartile to the third.
@@ -142,6 +150,12 @@ mod tests {
             least_ms: None,
         };
         is_whole(&timeline, &Overlap::new(&timeline), &rows, window_ms)
+    }
+
+    #[test]
+    fn a_window_some_steps_longer_may_be_the_believed_one() {
+        assert!(may_be(98.0, 100.0, 99.4) && may_be(198.7, 100.0, 99.4) && may_be(298.0, 100.0, 99.4));
+        assert!(!may_be(150.0, 100.0, 99.4) && !may_be(25.0, 100.0, 32.0));
     }
 
     #[test]
