@@ -123,6 +123,7 @@ pub fn parts(rests: &[f64], scatter: &[Scatter], cell_s: f64) -> Parts {
 
 /// The variance of d_k that the rests show, shrunk by its standard error; and that of where windows lie, s^2.
 fn variances(rests: &[f64], scatter: &[Scatter]) -> Option<[f64; 2]> {
+    const MOVED: usize = 1;
     const PARTS: [fn(&Scatter) -> f64; 4] = [|s| s.whole, |s| s.moved, |s| s.within, |_| 1.0];
     let n = rests.len() as f64;
     let square = rests.iter().map(|r| r * r).sum::<f64>() / n;
@@ -152,8 +153,8 @@ fn variances(rests: &[f64], scatter: &[Scatter]) -> Option<[f64; 2]> {
         let shrunk = values[0] - error * error / values[0].max(error);
         let of_moved = kept
             .iter()
-            .position(|&i| i == 1)
-            .map_or(0.0, |at| values[at] / means[1]);
+            .position(|&i| i == MOVED)
+            .map_or(0.0, |at| values[at] / means[MOVED]);
         return Some([shrunk.max(0.0) / means[0], of_moved.max(0.0)]);
     }
 }

@@ -44,6 +44,16 @@ fn edge(expected: &Expected, joules: f64) -> Option<Edge> {
     expected.edge((0, &cell), &[(0, 0.05), (IDLE, 0.05)], |leaf| leaf == 0)
 }
 
+/// The run that this cell is: half of it the load's, half of it idle.
+fn halves() -> Timeline {
+    Timeline {
+        edges: vec![0, 50_000_000, 100_000_000],
+        states: vec![0, 1],
+        table: vec![vec![(0, 1.0)], vec![(1, 1.0)]],
+        leaves: 2,
+    }
+}
+
 fn u95(edges: &[(Edge, Place)]) -> f64 {
     let mut doubts = Doubts::default();
     for (edge, place) in edges {
@@ -130,12 +140,7 @@ fn the_load_is_expected_at_its_level() {
     // 300 W a fifth higher and 60 W, each for half of a tenth of a second: 21 J, of which the load has 18.
     let edge = edge(&high, 21.0).expect("both are known");
     assert!(edge.surprise[0].abs() < 1e-9, "{edge:?}");
-    let timeline = Timeline {
-        edges: vec![0, 50_000_000, 100_000_000],
-        states: vec![0, 1],
-        table: vec![vec![(0, 1.0)], vec![(1, 1.0)]],
-        leaves: 2,
-    };
+    let timeline = halves();
     let curve = part_time(vec![cell((0, 100), 21.0)], 1.0);
     let split = interval::split(&curve, &timeline, &[None], Some(&high.watts), Some(&high));
     assert!((split.leaves[0] - 18.0).abs() < 1e-6, "{split:?}");
@@ -143,12 +148,7 @@ fn the_load_is_expected_at_its_level() {
 
 #[test]
 fn what_a_lag_moves_in_the_mean_is_moved_and_nothing_is_lost() {
-    let timeline = Timeline {
-        edges: vec![0, 50_000_000, 100_000_000],
-        states: vec![0, 1],
-        table: vec![vec![(0, 1.0)], vec![(1, 1.0)]],
-        leaves: 2,
-    };
+    let timeline = halves();
     let curve = part_time(vec![cell((0, 100), 18.0)], 1.0);
     let moved = Expected {
         moved: vec![-0.5, 0.5],
